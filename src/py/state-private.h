@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The state of the built-in module _akernel: every Python object and type that the C
+ * side keeps hangs from here, and methods reach it through their module. Lives in the
+ * worker; GIL held. A new field is also visited and cleared in module.c
+ * (ak_state_traverse).
+ */
+
+#include "py/host.h"
+#include "py/ref-private.h"
+
+struct ak_runtime;
+
+struct ak_state {
+    const struct ak_host_ops *ops;
+    void *host;
+    bool forked; /* this is the child of a fork: no seam, no ring (py/fork.c) */
+
+    /* Heap types, one a file. */
+    PyTypeObject *request_type;        /* request.c: what a context holds */
+    PyTypeObject *cell_type;           /* cell.c: the coroutine that runs a cell */
+    PyTypeObject *callback_type;       /* loop.c: a C function as a callable */
+    PyTypeObject *stream_type;         /* stdio.c */
+    PyTypeObject *display_handle_type; /* display.c */
+
+    /* Objects. */
+    PyObject *module;       /* borrowed: the module that owns this state */
+    PyObject *request_var;  /* ContextVar of the running request */
+    PyObject *newest;       /* Request of the newest running cell, or NULL */
+    PyObject *loop;         /* the asyncio loop, or NULL before it exists */
+    PyObject *streams[2];   /* sys.stdout, sys.stderr */
+    PyObject *json_scanner; /* convert.c: scanner of Python's own json, lazily */
+    PyObject *comms;        /* comm.c: the comm manager once there is one, or NULL */
+    PyObject *shell;        /* the IPython shell once there is one, or NULL */
+};
+
+/* The state, from the module or from any object of ours. Borrowed, never NULL. */
+struct ak_state *ak_state_of_module(PyObject *module);
+struct ak_state *ak_state_of_type(PyTypeObject *defining_class);
+
+/*
+ * request.c: a Request is what a context (and thereby every task and thread of a cell)
+ * holds: the seam's id and what output needs to know. When the last context that refers
+ * to it is gone, the kernel process is told to forget the parent.
+ */
+struct ak_request {
+    PyObject_HEAD uint64_t id;
+    struct ak_state *state; /* borrowed */
+    PyObject *cell_id;      /* str or None: metadata.cellId */
+    PyObject *heir;   /* Request that took over this cell's late output, or NULL */
+    PyObject *header; /* bytes: the request's header as received, or None */
+    bool allow_stdin;
+    bool silent;
+    bool store_history;
+    bool finished; /* its reply has gone out */
+    long execution_count;
+};
+
+/* The request of the running context; else the newest running cell's; else NULL.
+ * Borrowed: valid while the context or the cell lives, so take the id or a reference.
+ */
+struct ak_request *ak_request_current(struct ak_state *state);
+/* The id that output of the running context carries now: follows heirs of requests that
+ * are finished. 0 when there is none. */
+uint64_t ak_request_output_id(struct ak_state *state);
+
+/* host.c: blocking forms of the host's functions for Python callers. They release the
+ * GIL to wait, run signal handlers between tries, and return -1 with an exception set:
+ * the handler's, or RuntimeError when the process is a forked child. */
+int ak_host_publish(struct ak_state *state, const struct ak_publication *publication);
+/* The same by parts; content and metadata are JSON text. */
+int ak_host_publish_json(struct ak_state *state, enum ak_output output,
+                         uint64_t request, const struct ak_buf *content);
+
+/* module.c calls each once, in this order, after the state exists; 0, or -1 with an
+ * exception set. Each adds its types to the state and its functions to the module. */
+int ak_request_setup(struct ak_state *state, PyObject *module);
+int ak_loop_setup(struct ak_state *state, PyObject *module);
+int ak_cell_setup(struct ak_state *state, PyObject *module);
+int ak_stdio_setup(struct ak_state *state, PyObject *module);
+int ak_display_setup(struct ak_state *state, PyObject *module);
+int ak_comm_setup(struct ak_state *state, PyObject *module);
+/* Drops everything that the file keeps outside the state, in reverse order. */
