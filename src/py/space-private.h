@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include "base/list.h"
 #include "py/space.h"
 #include "py/state-private.h"
 
-/* A world: the namespace that cells run in. One a kernel; one a client session in multi
- * mode. */
+/* cellIds whose newest request is remembered; beyond, all are forgotten at once, which
+ * costs nothing but late output of threads of cells that were executed again. */
+#define AK_SPACE_CELL_IDS_MAX 16384
+/* Results that Out and _N keep, newest first. */
+#define AK_SPACE_OUT_MAX 1000
+
 struct ak_space {
     struct ak_state *state; /* borrowed */
     PyObject *module;       /* owned: __main__ */
@@ -13,6 +18,21 @@ struct ak_space {
     PyObject *context;      /* owned: contextvars.Context that new cells copy */
     PyObject *in;           /* owned: list In */
     PyObject *out;          /* owned: dict Out, bounded */
+    PyObject *last;         /* owned: what _ was set to by us, or NULL */
+    PyObject *requests;     /* owned: dict cellId -> newest Request of that cell */
     long execution_count;   /* of the newest execution; 0 before the first */
     int compiler_flags;     /* __future__ features switched on by earlier cells */
+    enum ak_chaining chaining;
+    struct ak_list cells; /* ak_cell.link: not over yet, in order of arrival */
 };
+
+/* What a result does to a world: _, __, ___, _N and Out; then execute_result. Called as
+ * sys.displayhook by the running cell. 0, or -1 with an exception set. */
+int ak_space_show_result(struct ak_space *space, PyObject *value);
+/* Puts a source into In, _i, _ii, _iii and _iN. */
+int ak_space_record_input(struct ak_space *space, PyObject *source, long count);
+/* Adds the functions of cells to builtins: __task__, chaining, exit and quit; and the
+ * displayhook. 0, or -1 with an exception set. */
+int ak_builtins_install(struct ak_state *state);
+/* Keeps what a finished cell set in its context variables for the cells after it. */
+int ak_space_inherit_context(struct ak_space *space, PyObject *cell_context);

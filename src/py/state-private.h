@@ -12,10 +12,14 @@
 #include "py/ref-private.h"
 
 struct ak_runtime;
+struct ak_space;
 
 struct ak_state {
     const struct ak_host_ops *ops;
     void *host;
+    struct ak_runtime *runtime; /* borrowed */
+    struct ak_space *space;     /* borrowed: the world of this kernel */
+    int user_depth;             /* steps of cells on the main thread's stack */
     bool forked; /* this is the child of a fork: no seam, no ring (py/fork.c) */
 
     /* Heap types, one a file. */
@@ -30,9 +34,13 @@ struct ak_state {
     PyObject *request_var;  /* ContextVar of the running request */
     PyObject *newest;       /* Request of the newest running cell, or NULL */
     PyObject *loop;         /* the asyncio loop, or NULL before it exists */
+    PyObject *task_type;    /* asyncio.Task */
+    PyObject *str_loop, *str_request, *str_task, *str_future, *str_exception,
+        *str_message; /* interned names */
     PyObject *streams[2];   /* sys.stdout, sys.stderr */
     PyObject *json_scanner; /* convert.c: scanner of Python's own json, lazily */
     PyObject *comms;        /* comm.c: the comm manager once there is one, or NULL */
+    bool told_undrained;    /* drain.c said its sentence */
     PyObject *shell;        /* the IPython shell once there is one, or NULL */
 };
 
@@ -58,6 +66,12 @@ struct ak_request {
     long execution_count;
 };
 
+/* A new Request, not in any context yet. header may be empty. New reference. */
+struct ak_request *ak_request_new(struct ak_state *state, uint64_t id,
+                                  struct ak_bytes header);
+/* A copy of the base context (NULL: of the running one) in which the request is current.
+ * New reference. */
+PyObject *ak_request_context(struct ak_request *request, PyObject *base);
 /* The request of the running context; else the newest running cell's; else NULL.
  * Borrowed: valid while the context or the cell lives, so take the id or a reference.
  */
@@ -77,9 +91,9 @@ int ak_host_publish_json(struct ak_state *state, enum ak_output output,
 /* module.c calls each once, in this order, after the state exists; 0, or -1 with an
  * exception set. Each adds its types to the state and its functions to the module. */
 int ak_request_setup(struct ak_state *state, PyObject *module);
+int ak_fork_setup(struct ak_state *state, PyObject *module);
 int ak_loop_setup(struct ak_state *state, PyObject *module);
 int ak_cell_setup(struct ak_state *state, PyObject *module);
 int ak_stdio_setup(struct ak_state *state, PyObject *module);
 int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);
-/* Drops everything that the file keeps outside the state, in reverse order. */

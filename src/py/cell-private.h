@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The inside of a cell, shared by cell.c (its life), compile.c (source to code), step.c
+ * (the coroutine) and outcome.c (the reply). GIL held. */
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "py/cell.h"
+#include "py/fault-private.h"
+#include "py/space-private.h"
+
+enum ak_cell_phase {
+    AK_CELL_BODY,       /* the statements */
+    AK_CELL_EXPRESSION, /* the last expression, whose value is displayed */
+    AK_CELL_OVER,
+};
+
+struct ak_cell {
+    struct ak_list link; /* in space->cells until it is over */
+    struct ak_space *space;
+    const struct ak_cell_ops *ops;
+    void *owner;
+    struct ak_request *request; /* owned */
+
+    PyObject *source;      /* owned: str */
+    PyObject *expressions; /* owned: user_expressions, a dict, or NULL */
+    PyObject *failure;     /* owned: the exception that compiling ended with, or NULL */
+    PyObject *filename;    /* owned: str that its code objects carry, or NULL */
+    PyObject *body;        /* owned: code, or NULL when there are no statements */
+    PyObject *expression;  /* owned: code, or NULL when the last one is a statement */
+    bool quiet;            /* the last expression ends with a semicolon */
+    bool stop_on_error;
+    struct ak_effects *effects; /* owned, or NULL when it does not compile */
+    void **values_at_start;     /* owned: identities of what effects binds, not owned */
+
+    PyObject *context;   /* owned: contextvars.Context of the task */
+    PyObject *coroutine; /* owned: the Cell object whose task it is */
+    PyObject *task;      /* owned: asyncio.Task */
+    PyObject *inner;     /* owned: coroutine of the running phase, or NULL */
+    PyObject *waiters;   /* owned: list of futures of __task__(), or NULL */
+    enum ak_cell_phase phase;
+    bool started;
+    bool interrupted;
+    bool failed;
+    bool asked_exit;
+    char stamp[AK_CLOCK_STAMP_SIZE]; /* metadata.started */
+
+    struct ak_buf source_text; /* UTF-8 */
+    struct ak_buf result_text; /* text/plain of the result */
+    struct ak_buf reply;
+    struct ak_buf metadata;
+};
+
+/* compile.c: fills filename, body, expression, quiet and effects, or failure. Never leaves
+ * an exception. */
+void ak_cell_compile(struct ak_cell *cell);
+
+/* The coroutine type is made by ak_cell_setup, in step.c, which module.c calls. */
+
+/* step.c: the coroutine object of a cell. New reference. */
+PyObject *ak_step_coroutine(struct ak_cell *cell);
+/* The bytecode offset at which the body is suspended, or -1. */
+int ak_step_offset(const struct ak_cell *cell);
+
+/* outcome.c: makes the reply. Success, or the pending exception. Both publish what is to
+ * be published and leave no exception. */
+void ak_outcome_succeed(struct ak_cell *cell);
+void ak_outcome_fail(struct ak_cell *cell);
+void ak_outcome_abort(struct ak_cell *cell);
+
+/* cell.c: takes the cell off its space, wakes waiters, hands it to its owner, who may free
+ * it. */
+void ak_cell_finish(struct ak_cell *cell);

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "py/state-private.h"
+
+/* Makes SIGINT ours, through signal.signal, so that a handler that the user installs
+ * replaces it and signal.getsignal shows it. -1 with an exception set. */
+int ak_interrupt_install(struct ak_state *state);

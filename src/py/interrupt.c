@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What SIGINT means. Python runs this handler on the main thread between two bytecodes,
+ * wherever that thread is:
+ *
+ *  - in user code, however deep: KeyboardInterrupt is raised right there, and the cells
+ *    that only wait are cancelled from the loop afterwards;
+ *  - in the selector, or in the loop's own code between two steps: nothing is raised, for
+ *    an exception there would lose a callback of somebody; running cells are cancelled
+ *    from the loop, which is woken.
+ *
+ * Whether user code is on the stack is asked of the stack itself: every frame belongs to
+ * a file, and only asyncio's, the selectors module's and ours are not the user's. A flag
+ * set around the steps of cells would miss child tasks and callbacks.
+ */
+#include "py/interrupt-private.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "py/fault-private.h"
+#include "py/runtime-private.h"
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && memcmp(text + n - m, end, m) == 0;
+}
+
+static bool is_machinery(PyCodeObject *code) {
+    const char *file = PyUnicode_AsUTF8(code->co_filename);
+    if (!file) {
+        Py_XDECREF(ak_fault_fetch());
+        return false;
+    }
+    if (strncmp(file, "<frozen akernel", 15) == 0 || ends_with(file, "/selectors.py"))
+        return true;
+    const char *slash = strrchr(file, '/');
+    return slash && slash - file >= 8 && memcmp(slash - 8, "/asyncio", 8) == 0;
+}
+
+/* Whether a frame of the stack is the user's. */
+static bool user_on_stack(PyObject *frame_object) {
+    if (frame_object == Py_None)
+        return false;
+    PyFrameObject *frame = (PyFrameObject *)Py_NewRef(frame_object);
+    bool found = false;
+    while (frame && !found) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        found = !is_machinery(code);
+        Py_DECREF(code);
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF(frame);
+    return found;
+}
+
+static PyObject *call_interrupted(PyObject *module, PyObject *ignored) {
+    struct ak_state *state = ak_state_of_module(module);
+    struct ak_runtime *runtime = state->runtime;
+    if (runtime && runtime->interrupted && !state->forked)
+        runtime->interrupted(runtime->interrupted_context);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_sigint(PyObject *module, PyObject *args) {
+    PyObject *number, *frame; /* borrowed */
+    if (!PyArg_UnpackTuple(args, "on_sigint", 2, 2, &number, &frame))
+        return NULL;
+    struct ak_state *state = ak_state_of_module(module);
+    bool in_user_code = state->user_depth > 0 || user_on_stack(frame);
+    if (state->loop && !state->forked) {
+        AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
+        AK_PYREF handle =
+            callback ? PyObject_CallMethod(state->loop, "call_soon_threadsafe", "O",
+                                           callback)
+                     : NULL;
+        if (!handle && !in_user_code)
+            Py_XDECREF(ak_fault_fetch()); /* a closed loop has nothing to cancel */
+        else if (!handle)
+            return NULL;
+    }
+    if (!in_user_code)
+        Py_RETURN_NONE;
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return NULL;
+}
+
+static PyMethodDef interrupt_functions[] = {
+    {"_on_sigint", on_sigint, METH_VARARGS, NULL},
+    {"_interrupted", call_interrupted, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+int ak_interrupt_install(struct ak_state *state) {
+    if (PyModule_AddFunctions(state->module, interrupt_functions) < 0)
+        return -1;
+    AK_PYREF signal = PyImport_ImportModule("_signal");
+    AK_PYREF handler = PyObject_GetAttrString(state->module, "_on_sigint");
+    if (!signal || !handler)
+        return -1;
+    AK_PYREF old = PyObject_CallMethod(signal, "signal", "iO", SIGINT, handler);
+    return old ? 0 : -1;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The built-in module _akernel. It exists so that the C side's types and objects have one
+ * owner with a traverse and a clear: everything hangs from its state. It is created by
+ * the runtime and put into sys.modules by hand, which works the same in an interpreter
+ * that we started and in one that loaded us as an extension.
+ */
+#include "py/module-private.h"
+
+#include <string.h>
+
+static int ak_module_traverse(PyObject *module, visitproc visit, void *arg) {
+    struct ak_state *state = ak_state_of_module(module);
+    Py_VISIT(state->request_type);
+    Py_VISIT(state->cell_type);
+    Py_VISIT(state->callback_type);
+    Py_VISIT(state->stream_type);
+    Py_VISIT(state->display_handle_type);
+    Py_VISIT(state->request_var);
+    Py_VISIT(state->newest);
+    Py_VISIT(state->loop);
+    Py_VISIT(state->task_type);
+    Py_VISIT(state->streams[0]);
+    Py_VISIT(state->streams[1]);
+    Py_VISIT(state->json_scanner);
+    Py_VISIT(state->comms);
+    Py_VISIT(state->shell);
+    return 0;
+}
+
+static int ak_module_clear(PyObject *module) {
+    struct ak_state *state = ak_state_of_module(module);
+    Py_CLEAR(state->newest);
+    Py_CLEAR(state->loop);
+    Py_CLEAR(state->task_type);
+    Py_CLEAR(state->str_loop);
+    Py_CLEAR(state->str_request);
+    Py_CLEAR(state->str_task);
+    Py_CLEAR(state->str_future);
+    Py_CLEAR(state->str_exception);
+    Py_CLEAR(state->str_message);
+    Py_CLEAR(state->streams[0]);
+    Py_CLEAR(state->streams[1]);
+    Py_CLEAR(state->json_scanner);
+    Py_CLEAR(state->comms);
+    Py_CLEAR(state->shell);
+    Py_CLEAR(state->request_var);
+    Py_CLEAR(state->request_type);
+    Py_CLEAR(state->cell_type);
+    Py_CLEAR(state->callback_type);
+    Py_CLEAR(state->stream_type);
+    Py_CLEAR(state->display_handle_type);
+    return 0;
+}
+
+static void ak_module_free(void *module) {
+    ak_module_clear(module);
+}
+
+static struct PyModuleDef ak_module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_akernel",
+    .m_doc = "The native side of akernel.",
+    .m_size = sizeof(struct ak_state),
+    .m_traverse = ak_module_traverse,
+    .m_clear = ak_module_clear,
+    .m_free = ak_module_free,
+};
+
+struct ak_state *ak_state_of_module(PyObject *module) {
+    return PyModule_GetState(module);
+}
+
+struct ak_state *ak_state_of_type(PyTypeObject *defining_class) {
+    return PyType_GetModuleState(defining_class);
+}
+
+PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
+    AK_PYREF module = PyModule_Create(&ak_module_def);
+    if (!module)
+        return NULL;
+    struct ak_state *state = ak_state_of_module(module);
+    memset(state, 0, sizeof(*state));
+    state->ops = ops;
+    state->host = host;
+    state->module = module;
+
+    int (*const setups[])(struct ak_state *, PyObject *) = {
+        ak_request_setup, ak_fork_setup,    ak_loop_setup, ak_cell_setup,
+        ak_stdio_setup,   ak_display_setup, ak_comm_setup,
+    };
+    for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
+        if (setups[i](state, module) < 0)
+            return NULL;
+    }
+    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    if (PyDict_SetItemString(modules, "_akernel", module) < 0)
+        return NULL;
+    return Py_NewRef(module);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Failures that happen outside of any cell's own code: a task that nobody awaited, a
+ * callback of the loop, a comm's handler. They are told where the user looks, on stderr of
+ * the cell that started it all.
+ */
+#include "py/report-private.h"
+
+#include <errno.h>
+
+#include "py/fault-private.h"
+
+/* Waits for room, but not for ever and not for signals: this is a report, not a cell. */
+static void write_stderr(struct ak_state *state, uint64_t request,
+                         const struct ak_buf *text) {
+    size_t done = 0;
+    for (int tries = 0; done < text->len && tries < 100; tries++) {
+        size_t taken = 0;
+        int r = state->ops->stream_write(state->host, request, 2, text->data + done,
+                                         text->len - done, false, &taken);
+        done += taken;
+        if (r != AK_HOST_E_FULL)
+            return;
+        PyThreadState *thread = PyEval_SaveThread();
+        (void)state->ops->stream_wait(state->host, 20);
+        PyEval_RestoreThread(thread);
+    }
+}
+
+void ak_report_failure(struct ak_state *state, struct ak_request *request,
+                       PyObject *message, PyObject *exception) {
+    AK_PYREF pending = ak_fault_fetch();
+    AK_BUF_AUTO text = {0};
+    int r = 0;
+    const char *words = message && PyUnicode_Check(message) ? PyUnicode_AsUTF8(message)
+                                                            : NULL;
+    if (words)
+        r = ak_buf_addf(&text, "%s\n", words);
+    if (!r && exception && PyExceptionInstance_Check(exception)) {
+        struct ak_fault fault = {0};
+        ak_fault_describe(state, exception, &fault);
+        for (size_t i = 0; i < fault.n_lines && !r; i++)
+            r = ak_buf_addf(&text, "%s\n", fault.lines[i]);
+        ak_fault_done(&fault);
+    }
+    Py_XDECREF(ak_fault_fetch());
+    if (!r) {
+        uint64_t id = ak_request_output_id(state);
+        if (request) {
+            while (request->finished && request->heir)
+                request = (struct ak_request *)request->heir;
+            id = request->id;
+        }
+        write_stderr(state, id, &text);
+    }
+    if (pending)
+        ak_fault_restore(AK_TAKE(pending));
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Context decides who owns output: a context variable holds the running Request, tasks
+ * inherit it with their context, threads get a copy of their starter's. A Request lives
+ * as long as some context can still print in its name; its death tells the kernel process
+ * that the parent header may be forgotten. Deaths are gathered and sent in batches, at the
+ * latest when RELEASE_BATCH of them wait.
+ */
+#include "py/state-private.h"
+
+#include <stddef.h>
+
+#include "py/fault-private.h"
+
+static int request_traverse(PyObject *self, visitproc visit, void *arg) {
+    struct ak_request *r = (struct ak_request *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(r->cell_id);
+    Py_VISIT(r->heir);
+    Py_VISIT(r->header);
+    return 0;
+}
+
+static int request_clear(PyObject *self) {
+    struct ak_request *r = (struct ak_request *)self;
+    Py_CLEAR(r->cell_id);
+    Py_CLEAR(r->heir);
+    Py_CLEAR(r->header);
+    return 0;
+}
+
+static void request_dealloc(PyObject *self) {
+    struct ak_request *r = (struct ak_request *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (r->state && r->id && !r->state->forked)
+        r->state->ops->release(r->state->host, &r->id, 1);
+    request_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *request_repr(PyObject *self) {
+    return PyUnicode_FromFormat("<akernel request %llu>",
+                                (unsigned long long)((struct ak_request *)self)->id);
+}
+
+static PyType_Slot request_slots[] = {
+    {Py_tp_traverse, (void *)request_traverse},
+    {Py_tp_clear, (void *)request_clear},
+    {Py_tp_dealloc, (void *)request_dealloc},
+    {Py_tp_repr, (void *)request_repr},
+    {0, NULL},
+};
+
+static PyType_Spec request_spec = {
+    .name = "_akernel.Request",
+    .basicsize = sizeof(struct ak_request),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = request_slots,
+};
+
+struct ak_request *ak_request_new(struct ak_state *state, uint64_t id,
+                                  struct ak_bytes header) {
+    PyTypeObject *type = state->request_type;
+    struct ak_request *r = (struct ak_request *)type->tp_alloc(type, 0);
+    if (!r)
+        return NULL;
+    r->state = state;
+    r->id = id;
+    r->cell_id = Py_NewRef(Py_None);
+    r->header = header.len
+                    ? PyBytes_FromStringAndSize(header.data, (Py_ssize_t)header.len)
+                    : Py_NewRef(Py_None);
+    if (!r->header) {
+        Py_DECREF(r);
+        return NULL;
+    }
+    return r;
+}
+
+PyObject *ak_request_context(struct ak_request *request, PyObject *base) {
+    AK_PYREF context = base ? PyContext_Copy(base) : PyContext_CopyCurrent();
+    if (!context || PyContext_Enter(context) < 0)
+        return NULL;
+    AK_PYREF token =
+        PyContextVar_Set(request->state->request_var, (PyObject *)request);
+    if (PyContext_Exit(context) < 0 || !token)
+        return NULL;
+    return Py_NewRef(context);
+}
+
+struct ak_request *ak_request_current(struct ak_state *state) {
+    PyObject *found = NULL;
+    if (!state->request_var ||
+        PyContextVar_Get(state->request_var, state->newest, &found) < 0) {
+        /* Only MemoryError can come here, and output has a default. */
+        Py_XDECREF(ak_fault_fetch());
+        return (struct ak_request *)state->newest;
+    }
+    /* The context, or state->newest, keeps it alive for the caller. */
+    Py_XDECREF(found);
+    return (struct ak_request *)found;
+}
+
+uint64_t ak_request_output_id(struct ak_state *state) {
+    struct ak_request *r = ak_request_current(state);
+    while (r && r->finished && r->heir)
+        r = (struct ak_request *)r->heir;
+    return r ? r->id : 0;
+}
+
+int ak_request_setup(struct ak_state *state, PyObject *module) {
+    state->request_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &request_spec, NULL);
+    state->request_var = PyContextVar_New("akernel.request", NULL);
+    return state->request_type && state->request_var ? 0 : -1;
+}

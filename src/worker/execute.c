@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One execution from its request to its reply: taken, waiting for the schedule, running,
+ * replied, perhaps draining, done.
+ *
+ * An error with stop_on_error aborts what was received before its reply went out and has
+ * not started. What waits here is aborted at once; what is still on its way is recognised
+ * by the fence that the kernel process puts behind it: until SENT comes back, every
+ * execute_request that is taken is aborted.
+ */
+#include "worker/worker-private.h"
+
+#include "base/log.h"
+
+AK_LOG_MODULE("execute");
+
+enum { PART_SESSION, PART_HEADER, PART_METADATA, PART_CONTENT, PART_BUFFERS };
+
+static void done(void *owner, struct ak_cell *cell) {
+    struct ak_frame frame = {.type = AK_FRAME_DONE, .id = ak_cell_id(cell), .fd = -1};
+    ak_worker_send(owner, &frame);
+    ak_cell_free(cell);
+}
+
+static void abort_cell(struct ak_worker *worker, struct ak_cell *cell) {
+    ak_schedule_remove(worker->schedule, cell);
+    ak_cell_abort(cell);
+    ak_worker_reply(worker, ak_cell_id(cell), ak_cell_reply(cell),
+                    ak_cell_reply_metadata(cell), AK_FRAME_F_DONE);
+    ak_cell_free(cell);
+}
+
+static void abort_waiting(struct ak_worker *worker) {
+    struct ak_list *cursor = NULL;
+    struct ak_cell *cell;
+    while ((cell = ak_schedule_next(worker->schedule, &cursor))) {
+        if (!ak_cell_started(cell))
+            abort_cell(worker, cell);
+    }
+}
+
+static void finished(void *owner, struct ak_cell *cell) {
+    struct ak_worker *worker = owner;
+    ak_schedule_remove(worker->schedule, cell);
+    bool aborting = ak_cell_failed(cell) && ak_cell_stop_on_error(cell);
+    bool draining = ak_cell_drain(cell, worker->drain_seconds, done);
+    if (ak_cell_stores_history(cell))
+        ak_history_add(worker->history, ak_cell_execution_count(cell),
+                       ak_cell_source(cell), ak_cell_result(cell));
+    worker->n_aborting += aborting;
+    ak_worker_reply(worker, ak_cell_id(cell), ak_cell_reply(cell),
+                    ak_cell_reply_metadata(cell),
+                    (draining ? 0u : AK_FRAME_F_DONE) |
+                        (aborting ? AK_FRAME_F_ABORTING : 0u));
+    if (!draining)
+        ak_cell_free(cell);
+    if (aborting)
+        abort_waiting(worker);
+    ak_schedule_run(worker->schedule);
+}
+
+static void suspended(void *owner, struct ak_cell *cell) {
+    struct ak_worker *worker = owner;
+    if (ak_schedule_waiting(worker->schedule))
+        ak_schedule_run(worker->schedule);
+}
+
+static const struct ak_cell_ops cell_ops = {
+    .suspended = suspended,
+    .finished = finished,
+};
+
+static void refuse(struct ak_worker *worker, uint64_t id) {
+    static const char reply[] =
+        "{\"status\": \"error\", \"ename\": \"MemoryError\", \"evalue\": "
+        "\"no memory for this request\", \"traceback\": [], \"execution_count\": 0}";
+    ak_worker_reply(worker, id, ak_bytes(reply, sizeof(reply) - 1), ak_bytes("{}", 2),
+                    AK_FRAME_F_DONE);
+}
+
+bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame) {
+    struct ak_cell_request request = {
+        .id = frame->id,
+        .header = frame->parts[PART_HEADER],
+        .metadata = frame->parts[PART_METADATA],
+        .content = frame->parts[PART_CONTENT],
+    };
+    AK_CLEANUP(ak_cell_freep) struct ak_cell *cell = NULL;
+    if (ak_cell_new(&cell, worker->space, &request, &cell_ops, worker) < 0) {
+        refuse(worker, frame->id);
+        return false;
+    }
+    if (worker->n_aborting) {
+        abort_cell(worker, AK_TAKE(cell));
+        return false;
+    }
+    if (ak_schedule_add(worker->schedule, cell, !ak_cell_stores_history(cell)) < 0) {
+        refuse(worker, frame->id);
+        return false;
+    }
+    struct ak_cell *added = AK_TAKE(cell);
+    ak_schedule_run(worker->schedule);
+    return ak_cell_started(added);
+}
+
+void ak_execute_interrupt(struct ak_worker *worker) {
+    struct ak_list *cursor = NULL;
+    struct ak_cell *cell;
+    abort_waiting(worker);
+    while ((cell = ak_schedule_next(worker->schedule, &cursor)))
+        ak_cell_interrupt(cell);
+}

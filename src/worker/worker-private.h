@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The inside of a worker, shared by the files of this layer. */
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "py/cell.h"
+#include "py/host.h"
+#include "py/runtime.h"
+#include "py/space.h"
+#include "seam/frame.h"
+#include "seam/ring.h"
+#include "worker/history.h"
+#include "worker/schedule.h"
+#include "worker/worker.h"
+
+struct ak_worker {
+    struct ak_link *link;
+    struct ak_ring *ring;
+    int pipe_fds[2]; /* private duplicates of descriptors 1 and 2 */
+    int fault_fd;
+    struct ak_runtime *runtime;
+    struct ak_space *space;
+    struct ak_schedule *schedule;
+    struct ak_history *history;
+    struct ak_buf released; /* uint64_t ids that wait to be sent as RELEASE */
+    unsigned n_aborting;    /* error replies of which SENT has not come back */
+    double drain_seconds;   /* AKERNEL_DRAIN */
+    bool forked;            /* child of a fork: everything of the seam is gone */
+    bool flushing;          /* a callback that flushes the link's queue is on its way */
+    bool stopping;
+};
+
+/* What one worker is told by START. Owned strings. */
+struct ak_worker_config {
+    char *python; /* NULL: the one built with */
+    enum ak_chaining chaining;
+};
+
+/* host.c: the table for py, over the ring and the link. */
+extern const struct ak_host_ops ak_worker_host_ops;
+/* Sends a frame that may not be lost and must not wait: queued when the seam is full. */
+void ak_worker_send(struct ak_worker *worker, struct ak_frame *frame);
+/* Sends a reply, and with done set ends its request. */
+void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes content,
+                     struct ak_bytes metadata, uint32_t flags);
+
+/* dispatch.c: one REQUEST frame. True when a cell was started, whose first step has to
+ * come before the next request is looked at. */
+bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
+
+/* execute.c: an execute_request; what an interrupt does to cells; the end of aborting. */
+bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame);
+void ak_execute_interrupt(struct ak_worker *worker);

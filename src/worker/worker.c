@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker from its descriptors to its end.
+ *
+ * The interpreter's start is the longest thing that a kernel does, so HELLO goes out as
+ * soon as the interpreter can describe itself, and asyncio is imported after it. Requests
+ * wait in the seam until the loop runs.
+ *
+ * A round of the reader takes a bounded batch. It ends early behind a cell that was
+ * started, because that cell's first step has to come before the next request is looked
+ * at: a completion behind a blocking cell waits, as a client expects of one channel.
+ */
+#include "worker/worker-private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "py/loop.h"
+#include "worker/birth.h"
+
+AK_LOG_MODULE("worker");
+
+#define BATCH 16
+#define DRAIN_SECONDS_DEFAULT 1.0
+#define DRAIN_SECONDS_MAX 3600.0
+
+static void stop(struct ak_worker *worker) {
+    worker->stopping = true;
+    ak_loop_stop(worker->runtime);
+}
+
+static void handle(struct ak_worker *worker, struct ak_frame *frame, bool *ret_started) {
+    switch (frame->type) {
+    case AK_FRAME_REQUEST:
+        *ret_started = ak_worker_dispatch(worker, frame);
+        break;
+    case AK_FRAME_FENCE: {
+        struct ak_frame back = {.type = AK_FRAME_FENCE, .arg = frame->arg, .fd = -1};
+        ak_worker_send(worker, &back);
+        break;
+    }
+    case AK_FRAME_SENT:
+        if (worker->n_aborting)
+            worker->n_aborting--;
+        break;
+    case AK_FRAME_INTERRUPT:
+        ak_execute_interrupt(worker);
+        break;
+    case AK_FRAME_SHUTDOWN:
+        stop(worker);
+        break;
+    default:
+        ak_error("the kernel process sent a frame of unknown type %d", frame->type);
+    }
+}
+
+static void readable(void *context) {
+    struct ak_worker *worker = context;
+    bool started = false;
+    for (int i = 0; i < BATCH && !started && !worker->stopping; i++) {
+        struct ak_frame frame;
+        int r = ak_link_receive(worker->link, &frame);
+        if (r == AK_LINK_E_AGAIN)
+            return;
+        if (r == AK_LINK_E_MALFORMED)
+            continue;
+        if (r) {
+            ak_info("the kernel process is gone");
+            stop(worker);
+            return;
+        }
+        handle(worker, &frame, &started);
+        ak_frame_done(&frame);
+    }
+}
+
+static void interrupted(void *context) {
+    ak_execute_interrupt(context);
+}
+
+static void start_cell(void *owner, struct ak_cell *cell) {
+    if (ak_cell_start(cell) < 0)
+        ak_error("a cell could not be started: no memory");
+}
+
+static const struct ak_schedule_ops schedule_ops = {.start = start_cell};
+
+/* Waits for the first frame, which has to be START. */
+static int receive_start(struct ak_worker *worker, struct ak_worker_config *config) {
+    struct ak_frame frame;
+    int r;
+    while ((r = ak_link_receive(worker->link, &frame)) == AK_LINK_E_AGAIN) {
+        struct pollfd pfd = {.fd = ak_link_fd(worker->link), .events = POLLIN};
+        if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
+            return ak_error_origin(errno);
+    }
+    if (r)
+        return ak_error_fold(r);
+    r = frame.type == AK_FRAME_START && frame.n_parts == 1
+            ? ak_worker_config_parse(config, frame.parts[0])
+            : ak_error_origin(EPROTO);
+    ak_frame_done(&frame);
+    return r ? ak_error_trace(r) : 0;
+}
+
+static int send_text(struct ak_worker *worker, enum ak_frame_type type,
+                     const struct ak_buf *text) {
+    struct ak_bytes part = ak_bytes(ak_buf_str(text), text->len);
+    struct ak_frame frame = {.type = type, .fd = -1, .n_parts = 1, .parts = &part};
+    ak_worker_send(worker, &frame);
+    return ak_link_flush(worker->link);
+}
+
+static int say_hello(struct ak_worker *worker) {
+    AK_BUF_AUTO hello = {0};
+    int r = ak_buf_addf(&hello, "{\"seam\": %u, \"pid\": %d, ", AK_SEAM_VERSION,
+                        (int)getpid());
+    if (!r)
+        r = ak_runtime_describe(worker->runtime, &hello);
+    if (!r)
+        r = ak_buf_add_char(&hello, '}');
+    if (r)
+        return ak_error_trace(r);
+    return send_text(worker, AK_FRAME_HELLO, &hello);
+}
+
+static int open_world(struct ak_worker *worker, const struct ak_worker_config *config,
+                      struct ak_buf *message) {
+    int r = ak_loop_open(worker->runtime, message);
+    if (r)
+        return r;
+    r = ak_space_new(&worker->space, worker->runtime, config->chaining);
+    if (!r)
+        r = ak_schedule_new(&worker->schedule, worker->space, &schedule_ops, worker);
+    if (!r)
+        r = ak_history_new(&worker->history);
+    if (!r)
+        r = ak_loop_watch(worker->runtime, ak_link_fd(worker->link), readable, worker);
+    if (r)
+        return ak_error_trace(r);
+    ak_loop_on_interrupt(worker->runtime, interrupted, worker);
+    return 0;
+}
+
+static int start(struct ak_worker *worker, const struct ak_worker_config *config,
+                 bool running, struct ak_buf *message) {
+    struct ak_runtime_config runtime_config = {
+        .executable = config->python,
+        .running = running,
+        .fault_fd = worker->fault_fd,
+        .ops = &ak_worker_host_ops,
+        .host = worker,
+    };
+    int r = ak_runtime_new(&worker->runtime, &runtime_config, message);
+    if (r)
+        return r;
+    r = say_hello(worker);
+    if (r)
+        return ak_error_fold(r);
+    return open_world(worker, config, message);
+}
+
+static double drain_seconds(void) {
+    const char *text = getenv("AKERNEL_DRAIN");
+    char *end = NULL;
+    double seconds = text ? strtod(text, &end) : 0;
+    return text && end != text && *end == '\0' && seconds >= 0 &&
+                   seconds <= DRAIN_SECONDS_MAX
+               ? seconds
+               : DRAIN_SECONDS_DEFAULT;
+}
+
+/* The order matters: no more requests, no loop, then Python with its atexit handlers and
+ * the user's last prints, and the seam only after that. */
+static void end(struct ak_worker *worker) {
+    if (worker->runtime && worker->space)
+        ak_loop_close(worker->runtime);
+    worker->schedule = ak_schedule_free(worker->schedule);
+    worker->space = ak_space_free(worker->space);
+    worker->runtime = ak_runtime_free(worker->runtime);
+    worker->history = ak_history_free(worker->history);
+    if (worker->link)
+        (void)ak_link_flush(worker->link);
+    ak_buf_done(&worker->released);
+    for (int i = 0; i < 2; i++)
+        ak_close_clear(&worker->pipe_fds[i]);
+    ak_close_clear(&worker->fault_fd);
+    worker->ring = ak_ring_free(worker->ring);
+    worker->link = ak_link_free(worker->link);
+}
+
+int ak_worker_run(bool running) {
+    struct ak_worker worker = {.pipe_fds = {-1, -1}, .fault_fd = -1};
+    struct ak_worker_config config = {0};
+    AK_BUF_AUTO message = {0};
+    worker.drain_seconds = drain_seconds();
+    int r = ak_birth_take_descriptors(&worker);
+    if (!r)
+        r = receive_start(&worker, &config);
+    if (!r)
+        r = start(&worker, &config, running, &message);
+    if (!r) {
+        ak_loop_run(worker.runtime);
+    } else if (worker.link) {
+        if (message.len == 0)
+            (void)ak_buf_addf(&message, "the worker cannot start (%s)",
+                              r < 0 ? strerror(-r) : "unexpected answer");
+        (void)send_text(&worker, AK_FRAME_FAILED, &message);
+    }
+    ak_worker_config_done(&config);
+    end(&worker);
+    return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}
