@@ -23,5 +23,10 @@
 /* New reference. */
 PyObject *ak_json_decode(struct ak_state *state, const char *text, size_t len);
 int ak_json_encode(struct ak_state *state, PyObject *value, struct ak_buf *buf);
+/* Adds a bytes-like as a JSON string of base64. */
+int ak_json_encode_base64(PyObject *bytes, struct ak_buf *buf);
 /* Adds a str as a JSON string. */
 int ak_json_encode_str(PyObject *str, struct ak_buf *buf);
+/* A copy of a str in which lone surrogates, which have no UTF-8, are U+FFFD. New
+ * reference. */
+PyObject *ak_text_without_surrogates(PyObject *str);

@@ -15,13 +15,16 @@ static int ak_module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->cell_type);
     Py_VISIT(state->callback_type);
     Py_VISIT(state->stream_type);
+    Py_VISIT(state->buffer_type);
     Py_VISIT(state->display_handle_type);
     Py_VISIT(state->request_var);
     Py_VISIT(state->newest);
     Py_VISIT(state->loop);
     Py_VISIT(state->task_type);
+    Py_VISIT(state->stdin_error);
     Py_VISIT(state->streams[0]);
     Py_VISIT(state->streams[1]);
+    Py_VISIT(state->sources);
     Py_VISIT(state->json_scanner);
     Py_VISIT(state->comms);
     Py_VISIT(state->shell);
@@ -33,6 +36,7 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->newest);
     Py_CLEAR(state->loop);
     Py_CLEAR(state->task_type);
+    Py_CLEAR(state->stdin_error);
     Py_CLEAR(state->str_loop);
     Py_CLEAR(state->str_request);
     Py_CLEAR(state->str_task);
@@ -41,6 +45,7 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->str_message);
     Py_CLEAR(state->streams[0]);
     Py_CLEAR(state->streams[1]);
+    Py_CLEAR(state->sources);
     Py_CLEAR(state->json_scanner);
     Py_CLEAR(state->comms);
     Py_CLEAR(state->shell);
@@ -49,6 +54,7 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->cell_type);
     Py_CLEAR(state->callback_type);
     Py_CLEAR(state->stream_type);
+    Py_CLEAR(state->buffer_type);
     Py_CLEAR(state->display_handle_type);
     return 0;
 }
@@ -86,8 +92,9 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
     state->module = module;
 
     int (*const setups[])(struct ak_state *, PyObject *) = {
-        ak_request_setup, ak_fork_setup,    ak_loop_setup, ak_cell_setup,
-        ak_stdio_setup,   ak_display_setup, ak_comm_setup,
+        ak_request_setup, ak_convert_setup, ak_fork_setup,    ak_loop_setup,
+        ak_cell_setup,    ak_stdio_setup,   ak_stdin_setup,   ak_display_setup,
+        ak_comm_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

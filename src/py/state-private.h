@@ -27,6 +27,8 @@ struct ak_state {
     PyTypeObject *cell_type;           /* cell.c: the coroutine that runs a cell */
     PyTypeObject *callback_type;       /* loop.c: a C function as a callable */
     PyTypeObject *stream_type;         /* stdio.c */
+    PyTypeObject *buffer_type;         /* stdio.c */
+    size_t stream_offset; /* stdio.c: where our fields lie in both */
     PyTypeObject *display_handle_type; /* display.c */
 
     /* Objects. */
@@ -35,9 +37,12 @@ struct ak_state {
     PyObject *newest;       /* Request of the newest running cell, or NULL */
     PyObject *loop;         /* the asyncio loop, or NULL before it exists */
     PyObject *task_type;    /* asyncio.Task */
+    PyObject *stdin_error;  /* StdinNotImplementedError */
     PyObject *str_loop, *str_request, *str_task, *str_future, *str_exception,
         *str_message; /* interned names */
     PyObject *streams[2];   /* sys.stdout, sys.stderr */
+    PyObject *sources;      /* fault.c: file name of cell code -> execution count */
+    unsigned long n_sources; /* fault.c: names given so far */
     PyObject *json_scanner; /* convert.c: scanner of Python's own json, lazily */
     PyObject *comms;        /* comm.c: the comm manager once there is one, or NULL */
     bool told_undrained;    /* drain.c said its sentence */
@@ -63,6 +68,7 @@ struct ak_request {
     bool silent;
     bool store_history;
     bool finished; /* its reply has gone out */
+    unsigned n_tasks; /* tasks that were created in its name */
     long execution_count;
 };
 
@@ -88,12 +94,19 @@ int ak_host_publish(struct ak_state *state, const struct ak_publication *publica
 int ak_host_publish_json(struct ak_state *state, enum ak_output output,
                          uint64_t request, const struct ak_buf *content);
 
+/* Asks the front end; *ret_read_fd is the caller's. The answer comes as a line with its
+ * line end; end of file alone means that nobody answers. */
+int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *content,
+                int *ret_read_fd);
+
 /* module.c calls each once, in this order, after the state exists; 0, or -1 with an
  * exception set. Each adds its types to the state and its functions to the module. */
 int ak_request_setup(struct ak_state *state, PyObject *module);
+int ak_convert_setup(struct ak_state *state, PyObject *module);
 int ak_fork_setup(struct ak_state *state, PyObject *module);
 int ak_loop_setup(struct ak_state *state, PyObject *module);
 int ak_cell_setup(struct ak_state *state, PyObject *module);
 int ak_stdio_setup(struct ak_state *state, PyObject *module);
+int ak_stdin_setup(struct ak_state *state, PyObject *module);
 int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);

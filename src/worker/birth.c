@@ -25,6 +25,8 @@
 #include "base/log.h"
 #include "seam/descriptors.h"
 
+AK_LOG_MODULE("birth");
+
 #define HIGHEST 1024
 #define LOWEST 256
 

@@ -12,8 +12,6 @@
 
 #include "base/log.h"
 
-AK_LOG_MODULE("execute");
-
 enum { PART_SESSION, PART_HEADER, PART_METADATA, PART_CONTENT, PART_BUFFERS };
 
 static void done(void *owner, struct ak_cell *cell) {

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "py/comm.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "py/convert-private.h"
+#include "py/fault-private.h"
+#include "py/report-private.h"
+#include "py/space-private.h"
+
+static void report(struct ak_state *state) {
+    AK_PYREF exception = ak_fault_fetch();
+    if (exception)
+        ak_report_failure(state, NULL, NULL, exception);
+}
+
+static PyObject *buffer_list(const struct ak_comm_message *message) {
+    AK_PYREF list = PyList_New(0);
+    for (size_t i = 0; list && i < message->n_buffers; i++) {
+        AK_PYREF bytes = PyBytes_FromStringAndSize(
+            message->buffers[i].data, (Py_ssize_t)message->buffers[i].len);
+        AK_PYREF view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
+        if (!view || PyList_Append(list, view) < 0)
+            return NULL;
+    }
+    return Py_XNewRef(list);
+}
+
+/* The message as the comm package knows it. */
+static PyObject *message_dict(struct ak_state *state,
+                              const struct ak_comm_message *message,
+                              PyObject *content) {
+    AK_PYREF header =
+        ak_json_decode(state, message->header.data, message->header.len);
+    AK_PYREF metadata =
+        header ? ak_json_decode(state, message->metadata.data, message->metadata.len)
+               : NULL;
+    AK_PYREF buffers = metadata ? buffer_list(message) : NULL;
+    if (!buffers)
+        return NULL;
+    return Py_BuildValue("{s:O,s:{},s:O,s:O,s:O}", "header", header, "parent_header",
+                         "metadata", metadata, "content", content, "buffers", buffers);
+}
+
+/* A comm that nobody here knows is closed at the front end too. */
+static int refuse(struct ak_state *state, PyObject *content) {
+    AK_PYREF id = PyObject_CallMethod(content, "get", "ss", "comm_id", "");
+    AK_BUF_AUTO text = {0};
+    if (!id || ak_buf_add_str(&text, "{\"comm_id\": ") ||
+        ak_json_encode(state, id, &text) < 0 || ak_buf_add_str(&text, ", \"data\": {}}"))
+        return -1;
+    return ak_host_publish_json(state, AK_OUTPUT_COMM_CLOSE, ak_request_output_id(state),
+                                &text);
+}
+
+static int handle(struct ak_state *state, const struct ak_comm_message *message) {
+    static const char *const verbs[] = {"comm_open", "comm_msg", "comm_close"};
+    AK_PYREF content =
+        ak_json_decode(state, message->content.data, message->content.len);
+    if (!content)
+        return -1;
+    if (!PyDict_Check(content)) {
+        PyErr_SetString(PyExc_TypeError, "the content of a comm message is an object");
+        return -1;
+    }
+    if (!state->comms)
+        return message->verb == AK_COMM_OPEN ? refuse(state, content) : 0;
+    AK_PYREF dict = message_dict(state, message, content);
+    AK_PYREF module = dict ? PyImport_ImportModule("akernel._comm") : NULL;
+    AK_PYREF done = module ? PyObject_CallMethod(module, "dispatch", "OsO", state->comms,
+                                                 verbs[message->verb], dict)
+                           : NULL;
+    return done ? 0 : -1;
+}
+
+int ak_comm_handle(struct ak_space *space, const struct ak_comm_message *message) {
+    if (handle(space->state, message) < 0)
+        report(space->state);
+    return 0;
+}
+
+static PyObject *info(struct ak_state *state, struct ak_bytes text) {
+    AK_PYREF content = ak_json_decode(state, text.data, text.len);
+    if (!content)
+        return NULL;
+    if (!state->comms || !PyDict_Check(content))
+        return PyDict_New();
+    AK_PYREF target = PyObject_CallMethod(content, "get", "s", "target_name");
+    AK_PYREF module = target ? PyImport_ImportModule("akernel._comm") : NULL;
+    return module ? PyObject_CallMethod(module, "info", "OO", state->comms, target)
+                  : NULL;
+}
+
+int ak_comm_info(struct ak_space *space, struct ak_bytes content,
+                 struct ak_buf *ret_content) {
+    struct ak_state *state = space->state;
+    AK_PYREF comms = info(state, content);
+    int r = ak_buf_add_str(ret_content, "{\"status\": \"ok\", \"comms\": ");
+    if (r)
+        return ak_error_trace(r);
+    if (!comms || ak_json_encode(state, comms, ret_content) < 0) {
+        report(state);
+        r = ak_buf_add_str(ret_content, "{}");
+    }
+    return r ? ak_error_trace(r) : ak_buf_add_char(ret_content, '}');
+}
+
+static PyObject *set_manager(PyObject *module, PyObject *manager) {
+    Py_XSETREF(ak_state_of_module(module)->comms, Py_NewRef(manager));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef comm_functions[] = {
+    {"_set_comm_manager", set_manager, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+int ak_comm_setup(struct ak_state *state, PyObject *module) {
+    (void)state;
+    return PyModule_AddFunctions(module, comm_functions);
+}

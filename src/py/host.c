@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The blocking side of the host table for Python callers: try, and when there is no room
+ * wait without the GIL, in slices, so that an interrupt ends the wait.
+ */
+#include "py/state-private.h"
+
+#define WAIT_MS 100
+
+static int raise_gone(struct ak_state *state) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    state->forked
+                        ? "this process is a fork of the kernel and has no connection to "
+                          "the notebook: only what it prints is shown"
+                        : "the connection to the kernel process is closed");
+    return -1;
+}
+
+int ak_host_publish(struct ak_state *state, const struct ak_publication *publication) {
+    for (;;) {
+        int r = state->ops->publish(state->host, publication);
+        if (r == 0)
+            return 0;
+        if (r == AK_HOST_E_GONE)
+            return raise_gone(state);
+        if (r < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        PyThreadState *thread = PyEval_SaveThread();
+        (void)state->ops->publish_wait(state->host, WAIT_MS);
+        PyEval_RestoreThread(thread);
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+    }
+}
+
+int ak_host_publish_json(struct ak_state *state, enum ak_output output, uint64_t request,
+                         const struct ak_buf *content) {
+    struct ak_publication publication = {
+        .output = output,
+        .request = request,
+        .content = ak_bytes(ak_buf_str(content), content->len),
+        .metadata = ak_bytes("{}", 2),
+    };
+    return ak_host_publish(state, &publication);
+}
+
+int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *content,
+                int *ret_read_fd) {
+    struct ak_bytes text = ak_bytes(ak_buf_str(content), content->len);
+    for (;;) {
+        int r = state->ops->ask(state->host, request, text, ret_read_fd);
+        if (r == 0)
+            return 0;
+        if (r == AK_HOST_E_GONE)
+            return raise_gone(state);
+        if (r < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        PyThreadState *thread = PyEval_SaveThread();
+        (void)state->ops->publish_wait(state->host, WAIT_MS);
+        PyEval_RestoreThread(thread);
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+    }
+}

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""Six lines about the Python that runs this, for the build: version, prefix, build text,
+static archive, the libraries that the archive needs, and whether it is free-threaded."""
+
+import os
+import sys
+import sysconfig
+
+
+def archive():
+    directory = sysconfig.get_config_var("LIBPL") or ""
+    version = sysconfig.get_config_var("LDVERSION") or ""
+    path = os.path.join(directory, f"libpython{version}.a")
+    return path if version and os.path.exists(path) else ""
+
+
+libs = " ".join(sysconfig.get_config_var(name) or "" for name in ("LIBS", "SYSLIBS"))
+print(".".join(map(str, sys.version_info[:3])))
+print(sys.base_prefix)
+print(" ".join(sys.version.split()))
+print(archive())
+print(" ".join(lib for lib in libs.split() if lib.startswith("-l")))
+print("free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with-gil")
