@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Six lines about the Python that runs this, for the build: version, prefix, build text,
-static archive, the libraries that the archive needs, and whether it is free-threaded."""
+"""Seven lines about the Python that runs this, for the build: version, prefix, build text,
+static archive, the libraries that the archive needs, whether it is free-threaded, and its executable."""
 
 import os
 import sys
@@ -21,3 +21,4 @@ print(" ".join(sys.version.split()))
 print(archive())
 print(" ".join(lib for lib in libs.split() if lib.startswith("-l")))
 print("free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with-gil")
+print(sys.executable)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The worker as an extension module, for environments whose python is another build of
- * the same minor version than the one that akernel-worker embeds: that python loads this
- * module and calls main(), and everything else is the same.
+ * the same minor version than the one that akernel-worker embeds: that python loads
+ * this module and calls main(), and everything else is the same.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

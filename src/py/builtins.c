@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The functions that every cell has without an import: __task__, __chain_execution__,
- * __unchain_execution__, exit and quit. They live in builtins, so that modules and threads
- * find them too, and a user's variable of the same name simply hides them. display and
- * its kin join them in display.c, input and ainput in stdin.c.
+ * __unchain_execution__, exit and quit. They live in builtins, so that modules and
+ * threads find them too, and a user's variable of the same name simply hides them.
+ * display and its kin join them in display.c, input and ainput in stdin.c.
  */
 #include "py/cell-private.h"
 
@@ -13,7 +13,8 @@ static int add_to_builtins(PyObject *module, const char *attribute, const char *
     return function ? PyDict_SetItemString(builtins, name, function) : -1;
 }
 
-/* The cell of the running context, or NULL: threads and tasks that outlive it have none. */
+/* The cell of the running context, or NULL: threads and tasks that outlive it have
+ * none. */
 static struct ak_cell *running_cell(struct ak_state *state) {
     struct ak_request *request = ak_request_current(state);
     struct ak_list *cells = &state->space->cells;
@@ -25,8 +26,8 @@ static struct ak_cell *running_cell(struct ak_state *state) {
     return NULL;
 }
 
-/* The unfinished cell that __task__ means: that of an execution count, or the one before
- * the running cell. NULL when it is over or never was. */
+/* The unfinished cell that __task__ means: that of an execution count, or the one
+ * before the running cell. NULL when it is over or never was. */
 static struct ak_cell *awaited_cell(struct ak_state *state, long count) {
     struct ak_cell *self = running_cell(state);
     struct ak_list *cells = &state->space->cells;
@@ -55,10 +56,11 @@ static PyObject *get_task(PyObject *module, PyObject *args) {
         if (count == -1 && PyErr_Occurred())
             return NULL;
         if (count < 1 || count > state->space->execution_count) {
-            PyErr_Format(PyExc_ValueError,
-                         "there is no cell %ld: cells are counted from 1, and the newest "
-                         "is %ld",
-                         count, state->space->execution_count);
+            PyErr_Format(
+                PyExc_ValueError,
+                "there is no cell %ld: cells are counted from 1, and the newest "
+                "is %ld",
+                count, state->space->execution_count);
             return NULL;
         }
     }
@@ -110,7 +112,8 @@ static PyMethodDef builtins_functions[] = {
      "__task__(n=None)\n--\n\nAwaitable that is done when the cell before this one, or "
      "cell n, is over."},
     {"__chain_execution__", chain, METH_NOARGS,
-     "__chain_execution__()\n--\n\nFrom now on a cell starts when the one before is over."},
+     "__chain_execution__()\n--\n\nFrom now on a cell starts when the one before is "
+     "over."},
     {"__unchain_execution__", unchain, METH_NOARGS,
      "__unchain_execution__()\n--\n\nFrom now on a cell that awaits lets later cells "
      "start."},

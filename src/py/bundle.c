@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From a value to its MIME bundle, by the rules that libraries know from IPython
- * ("Integrating your objects with IPython", rich display): _repr_mimebundle_ first, then
- * one method a MIME type, each giving data or (data, metadata), bytes becoming base64 on
- * the way out, and text/plain from repr().
+ * ("Integrating your objects with IPython", rich display): _repr_mimebundle_ first,
+ * then one method a MIME type, each giving data or (data, metadata), bytes becoming
+ * base64 on the way out, and text/plain from repr().
  *
  * Two kinds of objects are not asked: classes, whose methods are meant for their
  * instances, and objects that answer to every name, which a name that nobody uses finds
@@ -74,7 +74,8 @@ static int wanted(const char *mime, PyObject *include, PyObject *exclude) {
     return in < 0 || out < 0 ? -1 : in && !out;
 }
 
-/* Splits what a method gave into data and metadata and puts both in. None is nothing. */
+/* Splits what a method gave into data and metadata and puts both in. None is nothing.
+ */
 static int put(PyObject *data, PyObject *metadata, const char *mime, PyObject *given) {
     if (Py_IsNone(given))
         return 0;
@@ -188,8 +189,8 @@ int ak_bundle_display_itself(struct ak_state *state, PyObject *value) {
     return done || survive(state) == 0 ? 1 : -1;
 }
 
-/* _bundle(value, include, exclude) -> (data, metadata), or None when the value displayed
- * itself. */
+/* _bundle(value, include, exclude) -> (data, metadata), or None when the value
+ * displayed itself. */
 static PyObject *py_bundle(PyObject *module, PyObject *args) {
     struct ak_state *state = ak_state_of_module(module);
     PyObject *value, *include, *exclude; /* borrowed */

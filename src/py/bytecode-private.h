@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* CPython's bytecode, as much of it as the analysis of names needs: the one file in which
- * versions differ in this respect. GIL held; runs no Python. */
+/* CPython's bytecode, as much of it as the analysis of names needs: the one file in
+ * which versions differ in this respect. GIL held; runs no Python. */
 
 #include <stdbool.h>
 

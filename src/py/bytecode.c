@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Code units are two bytes, opcode and argument; EXTENDED_ARG prefixes widen the argument,
- * CACHE units follow an instruction and belong to it. Jumps are relative to the unit
- * behind the caches. The exception table holds ranges as variable-length integers.
- * Opcodes that a version does not have are simply absent from its header.
+ * Code units are two bytes, opcode and argument; EXTENDED_ARG prefixes widen the
+ * argument, CACHE units follow an instruction and belong to it. Jumps are relative to
+ * the unit behind the caches. The exception table holds ranges as variable-length
+ * integers. Opcodes that a version does not have are simply absent from its header.
  */
 #include "py/bytecode-private.h"
 
@@ -112,8 +112,8 @@ static void classify(struct ak_instruction *in, int opcode, int arg) {
     }
 }
 
-static void decode_instructions(struct ak_bytecode *bytecode, const unsigned char *units,
-                                int n_bytes) {
+static void decode_instructions(struct ak_bytecode *bytecode,
+                                const unsigned char *units, int n_bytes) {
     int arg = 0, start = -1;
     for (int offset = 0; offset + 1 < n_bytes;) {
         int opcode = units[offset];
@@ -127,8 +127,7 @@ static void decode_instructions(struct ak_bytecode *bytecode, const unsigned cha
         }
         while (next + 1 < n_bytes && units[next] == CACHE)
             next += 2;
-        struct ak_instruction *in =
-            &bytecode->instructions[bytecode->n_instructions++];
+        struct ak_instruction *in = &bytecode->instructions[bytecode->n_instructions++];
         *in = (struct ak_instruction){.offset = start, .next = next, .target = -1};
         classify(in, opcode, arg);
         int direction = jump_direction(opcode);

@@ -52,8 +52,8 @@ struct ak_cell {
     struct ak_buf metadata;
 };
 
-/* compile.c: fills filename, body, expression, quiet and effects, or failure. Never leaves
- * an exception. */
+/* compile.c: fills filename, body, expression, quiet and effects, or failure. Never
+ * leaves an exception. */
 void ak_cell_compile(struct ak_cell *cell);
 
 /* The coroutine type is made by ak_cell_setup, in step.c, which module.c calls. */
@@ -63,12 +63,12 @@ PyObject *ak_step_coroutine(struct ak_cell *cell);
 /* The bytecode offset at which the body is suspended, or -1. */
 int ak_step_offset(const struct ak_cell *cell);
 
-/* outcome.c: makes the reply. Success, or the pending exception. Both publish what is to
- * be published and leave no exception. */
+/* outcome.c: makes the reply. Success, or the pending exception. Both publish what is
+ * to be published and leave no exception. */
 void ak_outcome_succeed(struct ak_cell *cell);
 void ak_outcome_fail(struct ak_cell *cell);
 void ak_outcome_abort(struct ak_cell *cell);
 
-/* cell.c: takes the cell off its space, wakes waiters, hands it to its owner, who may free
- * it. */
+/* cell.c: takes the cell off its space, wakes waiters, hands it to its owner, who may
+ * free it. */
 void ak_cell_finish(struct ak_cell *cell);

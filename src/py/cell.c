@@ -3,9 +3,9 @@
  * The life of a cell: made from a request, compiled, started as a task, over.
  *
  * The task is kept here, because a pending task that nobody holds is collected, and
- * because cancelling goes through it. A cell's context is a copy of its space's; what the
- * cell sets there is merged back when it ends, so that a ContextVar set in one cell holds
- * in later ones while the running request stays the cell's own.
+ * because cancelling goes through it. A cell's context is a copy of its space's; what
+ * the cell sets there is merged back when it ends, so that a ContextVar set in one cell
+ * holds in later ones while the running request stays the cell's own.
  */
 #include "py/cell-private.h"
 
@@ -59,8 +59,8 @@ static void decode_content(struct ak_cell *cell, struct ak_bytes text) {
 }
 
 static void decode_metadata(struct ak_cell *cell, struct ak_bytes text) {
-    AK_PYREF metadata = text.len ? ak_json_decode(cell->space->state, text.data, text.len)
-                                 : NULL;
+    AK_PYREF metadata =
+        text.len ? ak_json_decode(cell->space->state, text.data, text.len) : NULL;
     PyObject *id = /* borrowed */
         metadata && PyDict_Check(metadata) ? member(metadata, "cellId") : NULL;
     if (id && PyUnicode_Check(id))
@@ -75,7 +75,8 @@ static int keep_text(PyObject *source, struct ak_buf *ret_text) {
         Py_XDECREF(ak_fault_fetch());
         return ak_error_origin(ENOMEM);
     }
-    return ak_buf_add(ret_text, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    return ak_buf_add(ret_text, PyBytes_AS_STRING(bytes),
+                      (size_t)PyBytes_GET_SIZE(bytes));
 }
 
 int ak_cell_new(struct ak_cell **ret_cell, struct ak_space *space,
@@ -165,7 +166,8 @@ const struct ak_effects *ak_cell_effects(struct ak_cell *cell) {
     return cell->effects;
 }
 
-/* --- the guard --------------------------------------------------------------------- */
+/* --- the guard ---------------------------------------------------------------------
+ */
 
 static PyObject *value_of(struct ak_space *space, const char *name) {
     AK_PYREF key = PyUnicode_FromString(name);
@@ -200,7 +202,8 @@ bool ak_cell_holds_back(const struct ak_cell *cell, const char *name) {
     if (!ak_names_have(binds, name)) {
         if (ak_names_have(ak_effects_binds_later(cell->effects), name))
             return !value_of(cell->space, name) || !cell->started;
-        return ak_effects_binds_unknown(cell->effects) && !is_builtin(cell->space, name);
+        return ak_effects_binds_unknown(cell->effects) &&
+               !is_builtin(cell->space, name);
     }
     if (!cell->started)
         return true;
@@ -214,7 +217,8 @@ bool ak_cell_holds_back(const struct ak_cell *cell, const char *name) {
     return !ak_effects_bound_at(cell->effects, name, ak_step_offset(cell));
 }
 
-/* --- running ----------------------------------------------------------------------- */
+/* --- running -----------------------------------------------------------------------
+ */
 
 static int publish_input(struct ak_cell *cell) {
     AK_BUF_AUTO content = {0};
@@ -252,9 +256,9 @@ static int make_task(struct ak_cell *cell) {
     cell->context = ak_request_context(cell->request, cell->space->context);
     cell->coroutine = cell->context ? ak_step_coroutine(cell) : NULL;
     AK_PYREF args = cell->coroutine ? PyTuple_Pack(1, cell->coroutine) : NULL;
-    AK_PYREF kwargs = args ? Py_BuildValue("{s:O,s:O}", "loop", state->loop, "context",
-                                           cell->context)
-                           : NULL;
+    AK_PYREF kwargs =
+        args ? Py_BuildValue("{s:O,s:O}", "loop", state->loop, "context", cell->context)
+             : NULL;
     cell->task = kwargs ? PyObject_Call(state->task_type, args, kwargs) : NULL;
     return cell->task ? 0 : -1;
 }
@@ -287,8 +291,8 @@ int ak_cell_start(struct ak_cell *cell) {
     cell->started = true;
     if (start(cell) == 0)
         return 0;
-    /* An interrupt while a full seam was waited for, or no memory: the cell ends here, and
-     * its owner hears of it from the loop as of any other end. */
+    /* An interrupt while a full seam was waited for, or no memory: the cell ends here,
+     * and its owner hears of it from the loop as of any other end. */
     if (!cell->failure)
         cell->failure = ak_fault_fetch();
     else
@@ -314,9 +318,9 @@ static void wake_waiters(struct ak_cell *cell) {
     for (Py_ssize_t i = 0; waiters && i < PyList_GET_SIZE(waiters); i++) {
         PyObject *future = PyList_GET_ITEM(waiters, i); /* borrowed */
         AK_PYREF over = PyObject_CallMethod(future, "done", NULL);
-        AK_PYREF set = over == Py_False ? PyObject_CallMethod(future, "set_result", "O",
-                                                              Py_None)
-                                        : NULL;
+        AK_PYREF set = over == Py_False
+                           ? PyObject_CallMethod(future, "set_result", "O", Py_None)
+                           : NULL;
         Py_XDECREF(ak_fault_fetch());
     }
 }

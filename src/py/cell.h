@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * One execution: an execute_request from its content to the content of its reply. A cell
- * is made when its request is taken, compiled and analysed at once, started when the
- * scheduler says so, and runs as an asyncio task that the cell owns. It publishes its own
- * execute_input, execute_result and error; replying is its owner's. Worker process, main
- * thread, GIL held. Calls may run Python unless noted.
+ * One execution: an execute_request from its content to the content of its reply. A
+ * cell is made when its request is taken, compiled and analysed at once, started when
+ * the scheduler says so, and runs as an asyncio task that the cell owns. It publishes
+ * its own execute_input, execute_result and error; replying is its owner's. Worker
+ * process, main thread, GIL held. Calls may run Python unless noted.
  */
 
 #include <stdbool.h>
@@ -29,8 +29,8 @@ struct ak_cell_request {
 struct ak_cell_ops {
     /* The task gave control back to the loop; names may have been bound. */
     void (*suspended)(void *owner, struct ak_cell *cell);
-    /* The cell is over: its reply's content and metadata are ready. Called once, from the
-     * loop, also when it was cancelled. The cell may be freed in it. */
+    /* The cell is over: its reply's content and metadata are ready. Called once, from
+     * the loop, also when it was cancelled. The cell may be freed in it. */
     void (*finished)(void *owner, struct ak_cell *cell);
 };
 
@@ -60,8 +60,8 @@ const struct ak_effects *ak_cell_effects(struct ak_cell *cell);
  * name, is not over, and has not bound it since it started. Runs no user code. */
 bool ak_cell_holds_back(const struct ak_cell *cell, const char *name);
 
-/* Publishes execute_input and makes the task, whose first step comes after this returns.
- * 0 or fatal. */
+/* Publishes execute_input and makes the task, whose first step comes after this
+ * returns. 0 or fatal. */
 int ak_cell_start(struct ak_cell *cell);
 /* Cancels the task of a started cell because of an interrupt: it ends with
  * KeyboardInterrupt unless user code catches the cancellation. */
@@ -73,8 +73,9 @@ void ak_cell_abort(struct ak_cell *cell);
 bool ak_cell_failed(const struct ak_cell *cell);
 struct ak_bytes ak_cell_reply(const struct ak_cell *cell);
 struct ak_bytes ak_cell_reply_metadata(const struct ak_cell *cell);
-/* After finished: whether tasks that the cell created are unfinished and its client would
- * miss what they print; calls done(owner, cell) once, when they end or after the seconds.
+/* After finished: whether tasks that the cell created are unfinished and its client
+ * would miss what they print; calls done(owner, cell) once, when they end or after the
+ * seconds.
  */
 bool ak_cell_drain(struct ak_cell *cell, double seconds,
                    void (*done)(void *owner, struct ak_cell *cell));

@@ -18,8 +18,8 @@ static void report(struct ak_state *state) {
 static PyObject *buffer_list(const struct ak_comm_message *message) {
     AK_PYREF list = PyList_New(0);
     for (size_t i = 0; list && i < message->n_buffers; i++) {
-        AK_PYREF bytes = PyBytes_FromStringAndSize(
-            message->buffers[i].data, (Py_ssize_t)message->buffers[i].len);
+        AK_PYREF bytes = PyBytes_FromStringAndSize(message->buffers[i].data,
+                                                   (Py_ssize_t)message->buffers[i].len);
         AK_PYREF view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
         if (!view || PyList_Append(list, view) < 0)
             return NULL;
@@ -31,8 +31,7 @@ static PyObject *buffer_list(const struct ak_comm_message *message) {
 static PyObject *message_dict(struct ak_state *state,
                               const struct ak_comm_message *message,
                               PyObject *content) {
-    AK_PYREF header =
-        ak_json_decode(state, message->header.data, message->header.len);
+    AK_PYREF header = ak_json_decode(state, message->header.data, message->header.len);
     AK_PYREF metadata =
         header ? ak_json_decode(state, message->metadata.data, message->metadata.len)
                : NULL;
@@ -48,10 +47,11 @@ static int refuse(struct ak_state *state, PyObject *content) {
     AK_PYREF id = PyObject_CallMethod(content, "get", "ss", "comm_id", "");
     AK_BUF_AUTO text = {0};
     if (!id || ak_buf_add_str(&text, "{\"comm_id\": ") ||
-        ak_json_encode(state, id, &text) < 0 || ak_buf_add_str(&text, ", \"data\": {}}"))
+        ak_json_encode(state, id, &text) < 0 ||
+        ak_buf_add_str(&text, ", \"data\": {}}"))
         return -1;
-    return ak_host_publish_json(state, AK_OUTPUT_COMM_CLOSE, ak_request_output_id(state),
-                                &text);
+    return ak_host_publish_json(state, AK_OUTPUT_COMM_CLOSE,
+                                ak_request_output_id(state), &text);
 }
 
 static int handle(struct ak_state *state, const struct ak_comm_message *message) {
@@ -68,9 +68,10 @@ static int handle(struct ak_state *state, const struct ak_comm_message *message)
         return message->verb == AK_COMM_OPEN ? refuse(state, content) : 0;
     AK_PYREF dict = message_dict(state, message, content);
     AK_PYREF module = dict ? PyImport_ImportModule("akernel._comm") : NULL;
-    AK_PYREF done = module ? PyObject_CallMethod(module, "dispatch", "OsO", state->comms,
-                                                 verbs[message->verb], dict)
-                           : NULL;
+    AK_PYREF done = module
+                        ? PyObject_CallMethod(module, "dispatch", "OsO", state->comms,
+                                              verbs[message->verb], dict)
+                        : NULL;
     return done ? 0 : -1;
 }
 

@@ -3,9 +3,10 @@
 
 /*
  * Comms: what the front end says to the comm manager of the comm package, once some
- * library has imported it (messaging spec, "Custom Messages"). Without it every comm that
- * a front end opens is closed again. Worker process, main thread, GIL held; runs Python;
- * no exception is pending afterwards: what a callback raises is reported in its cell.
+ * library has imported it (messaging spec, "Custom Messages"). Without it every comm
+ * that a front end opens is closed again. Worker process, main thread, GIL held; runs
+ * Python; no exception is pending afterwards: what a callback raises is reported in its
+ * cell.
  */
 
 #include <stddef.h>

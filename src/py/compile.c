@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A source is parsed once, with top-level await allowed. The last statement of the tree,
- * if it is an expression, is taken off and compiled apart, so that its value can be shown;
- * everything else stays one module body. Nothing is rewritten, so every valid module is a
- * valid cell, and tracebacks and breakpoints see the user's own lines.
+ * A source is parsed once, with top-level await allowed. The last statement of the
+ * tree, if it is an expression, is taken off and compiled apart, so that its value can
+ * be shown; everything else stays one module body. Nothing is rewritten, so every valid
+ * module is a valid cell, and tracebacks and breakpoints see the user's own lines.
  *
  * __future__ features of earlier cells are passed as flags, those of this cell are kept
  * for later ones, as an interactive Python does.
@@ -18,8 +18,8 @@
 static PyObject *call_compile(PyObject *source, PyObject *filename, const char *mode,
                               int flags) {
     AK_PYREF builtins = PyImport_ImportModule("builtins");
-    return builtins ? PyObject_CallMethod(builtins, "compile", "OOsii", source, filename,
-                                          mode, flags, 1)
+    return builtins ? PyObject_CallMethod(builtins, "compile", "OOsii", source,
+                                          filename, mode, flags, 1)
                     : NULL;
 }
 
@@ -86,9 +86,9 @@ static int compile_cell(struct ak_cell *cell) {
     struct ak_space *space = cell->space;
     int flags = PyCF_ALLOW_TOP_LEVEL_AWAIT | space->compiler_flags;
     AK_PYREF ast = PyImport_ImportModule("_ast");
-    AK_PYREF tree = ast ? call_compile(cell->source, cell->filename, "exec",
-                                       flags | PyCF_ONLY_AST)
-                        : NULL;
+    AK_PYREF tree =
+        ast ? call_compile(cell->source, cell->filename, "exec", flags | PyCF_ONLY_AST)
+            : NULL;
     if (!tree)
         return -1;
     AK_PYREF expression = split_expression(ast, tree, cell->source, &cell->quiet);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * JSON both ways, without the json package: its scanner is a C type of the _json module
- * that takes its options from the attributes of any object, and the encoder below writes
- * what a Jupyter message needs and json.dumps refuses or gets wrong (NaN, bytes, lone
- * surrogates).
+ * that takes its options from the attributes of any object, and the encoder below
+ * writes what a Jupyter message needs and json.dumps refuses or gets wrong (NaN, bytes,
+ * lone surrogates).
  */
 #include "py/convert-private.h"
 
@@ -12,7 +12,8 @@
 
 #include "py/fault-private.h"
 
-/* --- decoding ---------------------------------------------------------------------- */
+/* --- decoding ----------------------------------------------------------------------
+ */
 
 static int set_attribute(PyObject *object, const char *name, PyObject *value) {
     return PyObject_SetAttrString(object, name, value);
@@ -68,9 +69,9 @@ PyObject *ak_json_decode(struct ak_state *state, const char *text, size_t len) {
     while (start < n && only_space(string, start, start + 1))
         start++;
     AK_PYREF index = PyLong_FromSsize_t(start);
-    AK_PYREF pair = index ? PyObject_CallFunctionObjArgs(state->json_scanner, string,
-                                                         index, NULL)
-                          : NULL;
+    AK_PYREF pair =
+        index ? PyObject_CallFunctionObjArgs(state->json_scanner, string, index, NULL)
+              : NULL;
     if (!pair) {
         if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
             Py_XDECREF(ak_fault_fetch());
@@ -86,7 +87,8 @@ PyObject *ak_json_decode(struct ak_state *state, const char *text, size_t len) {
     return Py_NewRef(PyTuple_GET_ITEM(pair, 0));
 }
 
-/* --- encoding ---------------------------------------------------------------------- */
+/* --- encoding ----------------------------------------------------------------------
+ */
 
 static int no_memory(int r) {
     if (r)
@@ -127,7 +129,8 @@ static int encode_key(PyObject *key, struct ak_buf *buf) {
     if (Py_IsNone(key))
         return no_memory(ak_buf_add_str(buf, "\"null\""));
     if (PyBool_Check(key))
-        return no_memory(ak_buf_add_str(buf, key == Py_True ? "\"true\"" : "\"false\""));
+        return no_memory(
+            ak_buf_add_str(buf, key == Py_True ? "\"true\"" : "\"false\""));
     AK_PYREF text = PyLong_Check(key)    ? PyNumber_ToBase(key, 10)
                     : PyFloat_Check(key) ? PyObject_Repr(key)
                                          : PyObject_Str(key);
@@ -235,7 +238,8 @@ static int encode_other(PyObject *value, struct ak_buf *buf) {
 
 static int encode(PyObject *value, struct ak_buf *buf, int depth) {
     if (depth >= AK_JSON_DEPTH_MAX) {
-        PyErr_Format(PyExc_ValueError, "nested deeper than %d levels", AK_JSON_DEPTH_MAX);
+        PyErr_Format(PyExc_ValueError, "nested deeper than %d levels",
+                     AK_JSON_DEPTH_MAX);
         return -1;
     }
     if (PyUnicode_Check(value))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publications that user code asks for. What a display function takes and means is plain
- * Python (pylib, akernel/_display.py); here is the one way out for it, and the result of a
- * cell, which has no Python on its path.
+ * Publications that user code asks for. What a display function takes and means is
+ * plain Python (pylib, akernel/_display.py); here is the one way out for it, and the
+ * result of a cell, which has no Python on its path.
  */
 #include "py/display-private.h"
 
@@ -48,8 +48,8 @@ int ak_display_result(struct ak_state *state, PyObject *value, long execution_co
         return 0; /* every form of it failed, and that was reported */
     keep_text(state, data);
     AK_BUF_AUTO content = {0};
-    if (no_memory(ak_buf_addf(&content, "{\"execution_count\": %ld, \"data\": ",
-                              execution_count)) < 0 ||
+    if (no_memory(ak_buf_addf(
+            &content, "{\"execution_count\": %ld, \"data\": ", execution_count)) < 0 ||
         ak_json_encode(state, data, &content) < 0 ||
         no_memory(ak_buf_add_str(&content, ", \"metadata\": ")) < 0 ||
         ak_json_encode(state, metadata, &content) < 0 ||
@@ -96,8 +96,8 @@ static int take_buffers(struct outgoing *outgoing, PyObject *buffers) {
     return 0;
 }
 
-/* _publish(output, content, metadata=None, buffers=None): one publication of the running
- * request; output is an index into the order of ak_output. */
+/* _publish(output, content, metadata=None, buffers=None): one publication of the
+ * running request; output is an index into the order of ak_output. */
 static PyObject *py_publish(PyObject *module, PyObject *args) {
     struct ak_state *state = ak_state_of_module(module);
     int output;
@@ -117,9 +117,9 @@ static PyObject *py_publish(PyObject *module, PyObject *args) {
         .output = (enum ak_output)output,
         .request = ak_request_output_id(state),
         .content = ak_bytes(ak_buf_str(&outgoing.content), outgoing.content.len),
-        .metadata = outgoing.metadata.len ? ak_bytes(outgoing.metadata.data,
-                                                     outgoing.metadata.len)
-                                          : ak_bytes("{}", 2),
+        .metadata = outgoing.metadata.len
+                        ? ak_bytes(outgoing.metadata.data, outgoing.metadata.len)
+                        : ak_bytes("{}", 2),
         .buffers = outgoing.buffers,
         .n_buffers = outgoing.n_buffers,
     };

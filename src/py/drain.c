@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client that sends no cellId (nbclient, papermill, a console) drops what a cell's tasks
- * print after its idle. So idle waits a bounded while for the tasks that the cell itself
- * created. Only a cell that created any pays for it. When some are still running after the
- * wait, their cell says so, once a kernel.
+ * A client that sends no cellId (nbclient, papermill, a console) drops what a cell's
+ * tasks print after its idle. So idle waits a bounded while for the tasks that the cell
+ * itself created. Only a cell that created any pays for it. When some are still running
+ * after the wait, their cell says so, once a kernel.
  */
 #include "py/cell-private.h"
 
@@ -26,7 +26,8 @@ static bool is_over(PyObject *task) {
     return over != Py_False;
 }
 
-/* The unfinished tasks that a request created: new list, or NULL when there are none. */
+/* The unfinished tasks that a request created: new list, or NULL when there are none.
+ */
 static PyObject *unfinished_tasks(struct ak_state *state, struct ak_request *request) {
     AK_PYREF asyncio = PyImport_ImportModule("asyncio");
     AK_PYREF all =
@@ -75,7 +76,8 @@ static int wait_for(struct ak_state *state, struct drain *drain, double seconds)
     AK_PYREF wait = asyncio ? PyObject_GetAttrString(asyncio, "wait") : NULL;
     AK_PYREF args = PyTuple_Pack(1, drain->tasks);
     AK_PYREF kwargs = Py_BuildValue("{s:d}", "timeout", seconds);
-    AK_PYREF coroutine = wait && args && kwargs ? PyObject_Call(wait, args, kwargs) : NULL;
+    AK_PYREF coroutine =
+        wait && args && kwargs ? PyObject_Call(wait, args, kwargs) : NULL;
     AK_PYREF task_args = coroutine ? PyTuple_Pack(1, coroutine) : NULL;
     AK_PYREF task_kwargs = Py_BuildValue("{s:O}", "loop", state->loop);
     AK_PYREF task = task_args && task_kwargs

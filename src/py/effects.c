@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names by what a cell does to them. The module-level code runs at once, and so do class
- * bodies and comprehensions at the point where they are made; function bodies run later,
- * if ever. A name that is surely bound at the point of a read is not a read at once.
+ * Names by what a cell does to them. The module-level code runs at once, and so do
+ * class bodies and comprehensions at the point where they are made; function bodies run
+ * later, if ever. A name that is surely bound at the point of a read is not a read at
+ * once.
  *
  * A class body looks a name up in its own namespace first, so it has its own flow: what
  * it surely bound itself is not read from outside.
@@ -23,7 +24,7 @@ struct ak_effects {
     struct ak_names binds_later;
     struct ak_names deletes;
     bool binds_unknown;
-    struct ak_flow *body; /* owned, or NULL */
+    struct ak_flow *body;       /* owned, or NULL */
     struct ak_names body_names; /* owned: co_names of the body, in their order */
 };
 
@@ -34,7 +35,8 @@ struct gather {
     bool binds_unknown;
 };
 
-/* --- results ----------------------------------------------------------------------- */
+/* --- results -----------------------------------------------------------------------
+ */
 
 static void names_done(struct ak_names *names) {
     for (size_t i = 0; i < names->n_items; i++)
@@ -48,8 +50,8 @@ static int compare(const void *a, const void *b) {
 }
 
 bool ak_names_have(const struct ak_names *names, const char *name) {
-    return names->n_items && bsearch(&name, names->items, names->n_items,
-                                     sizeof(*names->items), compare);
+    return names->n_items &&
+           bsearch(&name, names->items, names->n_items, sizeof(*names->items), compare);
 }
 
 /* Copies a sequence of str. A name that has no UTF-8 cannot come from a source. */
@@ -79,7 +81,8 @@ static int names_from_set(struct ak_names *names, PyObject *set) {
     return 0;
 }
 
-/* --- gathering --------------------------------------------------------------------- */
+/* --- gathering ---------------------------------------------------------------------
+ */
 
 static PyObject *name_of(PyCodeObject *code, int index) {
     return index >= 0 && index < PyTuple_GET_SIZE(code->co_names)
@@ -178,8 +181,8 @@ static int gather_nested(struct gather *g, PyCodeObject *inner,
 
 /* One instruction of code that runs at once, with what is bound before it. */
 static int gather_step(struct gather *g, PyCodeObject *code,
-                       const struct ak_instruction *in,
-                       const struct surroundings *here, bool own_namespace, int depth) {
+                       const struct ak_instruction *in, const struct surroundings *here,
+                       bool own_namespace, int depth) {
     PyObject *name = name_of(code, in->index); /* borrowed */
     PyCodeObject *inner;                       /* borrowed */
     switch (in->kind) {
@@ -234,7 +237,8 @@ static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow
     return r;
 }
 
-/* --- the cell ---------------------------------------------------------------------- */
+/* --- the cell ----------------------------------------------------------------------
+ */
 
 static int gather_cell(struct ak_effects *effects, struct gather *g, PyObject *body,
                        PyObject *expression) {

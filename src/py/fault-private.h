@@ -28,7 +28,7 @@ void ak_fault_restore(PyObject *exception);
 PyObject *ak_fault_register_source(struct ak_state *state, PyObject *source,
                                    long execution_count);
 /* Says which execution count tracebacks show for a registered name, once it is known: a
- * cell is compiled when it arrives and counted when it starts. 0, or -1 with an exception
- * set. */
+ * cell is compiled when it arrives and counted when it starts. 0, or -1 with an
+ * exception set. */
 int ak_fault_name_source(struct ak_state *state, PyObject *filename,
                          long execution_count);

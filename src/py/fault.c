@@ -14,7 +14,8 @@
 #include "py/convert-private.h"
 #include "py/traceback-private.h"
 
-/* Entries of the source table: beyond, the oldest cells show no source lines any more. */
+/* Entries of the source table: beyond, the oldest cells show no source lines any more.
+ */
 #define SOURCES_MAX 16384
 
 PyObject *ak_fault_fetch(void) {
@@ -122,7 +123,8 @@ void ak_fault_take(struct ak_state *state, struct ak_fault *ret_fault) {
     ak_fault_describe(state, exception, ret_fault);
 }
 
-/* --- sources ----------------------------------------------------------------------- */
+/* --- sources -----------------------------------------------------------------------
+ */
 
 static int forget_oldest(PyObject *sources, PyObject *cache) {
     Py_ssize_t position = 0;
@@ -148,8 +150,8 @@ PyObject *ak_fault_register_source(struct ak_state *state, PyObject *source,
     AK_PYREF name = PyUnicode_FromFormat("/tmp/akernel_%d/%lu.py", (int)getpid(),
                                          ++state->n_sources);
     /* No time of modification: linecache.checkcache leaves such an entry alone. */
-    AK_PYREF entry = name ? Py_BuildValue("(nOOO)", PyUnicode_GET_LENGTH(source), Py_None,
-                                          lines, name)
+    AK_PYREF entry = name ? Py_BuildValue("(nOOO)", PyUnicode_GET_LENGTH(source),
+                                          Py_None, lines, name)
                           : NULL;
     if (!entry || PyDict_SetItem(cache, name, entry) < 0 ||
         ak_fault_name_source(state, name, execution_count) < 0)

@@ -2,12 +2,14 @@
 /*
  * A set holds the names that were bound on every path to a point. Sets meet by
  * intersection; a block that was not reached yet is "everything" and is skipped. An
- * exception can come from anywhere inside a protected range, so a handler meets the sets
- * before and after every block of the range; blocks are cut where ranges start and end.
+ * exception can come from anywhere inside a protected range, so a handler meets the
+ * sets before and after every block of the range; blocks are cut where ranges start and
+ * end.
  *
- * The sets of all blocks together are bounded. A cell with more than that (ten thousands
- * of names and of branches) is analysed as if nothing were known at the start of each
- * block but the first, which is safe: a name counts as read that might have been bound.
+ * The sets of all blocks together are bounded. A cell with more than that (ten
+ * thousands of names and of branches) is analysed as if nothing were known at the start
+ * of each block but the first, which is safe: a name counts as read that might have
+ * been bound.
  */
 #include "py/flow-private.h"
 
@@ -112,7 +114,8 @@ void ak_flow_apply(const struct ak_flow *flow, const struct ak_instruction *in,
 }
 
 bool ak_flow_has(const struct ak_flow *flow, const uint64_t *set, int name_index) {
-    int bit = name_index >= 0 && name_index < flow->n_names ? flow->bits[name_index] : -1;
+    int bit =
+        name_index >= 0 && name_index < flow->n_names ? flow->bits[name_index] : -1;
     return bit >= 0 && set[bit / 64] >> (bit % 64) & 1;
 }
 

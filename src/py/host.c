@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The blocking side of the host table for Python callers: try, and when there is no room
- * wait without the GIL, in slices, so that an interrupt ends the wait.
+ * The blocking side of the host table for Python callers: try, and when there is no
+ * room wait without the GIL, in slices, so that an interrupt ends the wait.
  */
 #include "py/state-private.h"
 
 #define WAIT_MS 100
 
 static int raise_gone(struct ak_state *state) {
-    PyErr_SetString(PyExc_RuntimeError,
-                    state->forked
-                        ? "this process is a fork of the kernel and has no connection to "
-                          "the notebook: only what it prints is shown"
-                        : "the connection to the kernel process is closed");
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        state->forked ? "this process is a fork of the kernel and has no connection to "
+                        "the notebook: only what it prints is shown"
+                      : "the connection to the kernel process is closed");
     return -1;
 }
 
@@ -35,8 +35,8 @@ int ak_host_publish(struct ak_state *state, const struct ak_publication *publica
     }
 }
 
-int ak_host_publish_json(struct ak_state *state, enum ak_output output, uint64_t request,
-                         const struct ak_buf *content) {
+int ak_host_publish_json(struct ak_state *state, enum ak_output output,
+                         uint64_t request, const struct ak_buf *content) {
     struct ak_publication publication = {
         .output = output,
         .request = request,

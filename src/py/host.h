@@ -68,7 +68,7 @@ struct ak_host_ops {
     void (*release)(void *host, const uint64_t *requests, size_t n_requests);
     /* exit() or quit() was called. */
     void (*ask_exit)(void *host);
-    /* This is the child of a fork now: close and unmap what belongs to the parent. Called
-     * from pthread_atfork: async-signal-safe calls only. */
+    /* This is the child of a fork now: close and unmap what belongs to the parent.
+     * Called from pthread_atfork: async-signal-safe calls only. */
     void (*forked)(void *host);
 };

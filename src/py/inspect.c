@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way to akernel._inspect, which looks at live objects and so is plain Python: content
- * in, content out, and whatever it raises becomes a reply with status "error".
+ * The way to akernel._inspect, which looks at live objects and so is plain Python:
+ * content in, content out, and whatever it raises becomes a reply with status "error".
  */
 #include "py/inspect.h"
 

@@ -5,13 +5,13 @@
  *
  *  - in user code, however deep: KeyboardInterrupt is raised right there, and the cells
  *    that only wait are cancelled from the loop afterwards;
- *  - in the selector, or in the loop's own code between two steps: nothing is raised, for
- *    an exception there would lose a callback of somebody; running cells are cancelled
+ *  - in the selector, or in the loop's own code between two steps: nothing is raised,
+ * for an exception there would lose a callback of somebody; running cells are cancelled
  *    from the loop, which is woken.
  *
- * Whether user code is on the stack is asked of the stack itself: every frame belongs to
- * a file, and only asyncio's, the selectors module's and ours are not the user's. A flag
- * set around the steps of cells would miss child tasks and callbacks.
+ * Whether user code is on the stack is asked of the stack itself: every frame belongs
+ * to a file, and only asyncio's, the selectors module's and ours are not the user's. A
+ * flag set around the steps of cells would miss child tasks and callbacks.
  */
 #include "py/interrupt-private.h"
 
@@ -69,13 +69,17 @@ static PyObject *on_sigint(PyObject *module, PyObject *args) {
     if (!PyArg_UnpackTuple(args, "on_sigint", 2, 2, &number, &frame))
         return NULL;
     struct ak_state *state = ak_state_of_module(module);
+    /* While the kernel itself still starts there is nothing of the user's to interrupt.
+     */
+    if (!state->runtime || (!state->runtime->interrupted && !state->forked))
+        Py_RETURN_NONE;
     bool in_user_code = state->user_depth > 0 || user_on_stack(frame);
     if (state->loop && !state->forked) {
         AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
-        AK_PYREF handle =
-            callback ? PyObject_CallMethod(state->loop, "call_soon_threadsafe", "O",
-                                           callback)
-                     : NULL;
+        AK_PYREF handle = callback
+                              ? PyObject_CallMethod(state->loop, "call_soon_threadsafe",
+                                                    "O", callback)
+                              : NULL;
         if (!handle && !in_user_code)
             Py_XDECREF(ak_fault_fetch()); /* a closed loop has nothing to cancel */
         else if (!handle)

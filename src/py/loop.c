@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One loop, asyncio's, and C functions on it. A callback is a small heap type that holds
- * a function and its context, never an integer that Python code could forge.
+ * One loop, asyncio's, and C functions on it. A callback is a small heap type that
+ * holds a function and its context, never an integer that Python code could forge.
  *
  * asyncio lets KeyboardInterrupt and SystemExit of any callback or task out of
  * run_forever. Neither may end the kernel: ak_loop_run goes back in until ak_loop_stop.
@@ -19,8 +19,7 @@
 #include "py/report-private.h"
 
 struct callback {
-    PyObject_HEAD
-    ak_loop_callback function;
+    PyObject_HEAD ak_loop_callback function;
     void *context;
 };
 
@@ -61,7 +60,8 @@ PyObject *ak_loop_callback_object(struct ak_state *state, ak_loop_callback funct
     return (PyObject *)callback;
 }
 
-/* _task_factory(loop, coro, **kwargs): an ordinary asyncio.Task that knows its request. */
+/* _task_factory(loop, coro, **kwargs): an ordinary asyncio.Task that knows its request.
+ */
 static PyObject *task_factory(PyObject *module, PyObject *args, PyObject *kwargs) {
     struct ak_state *state = ak_state_of_module(module);
     PyObject *loop, *coroutine; /* borrowed */
@@ -71,7 +71,8 @@ static PyObject *task_factory(PyObject *module, PyObject *args, PyObject *kwargs
     if (!own || PyDict_SetItem(own, state->str_loop, loop) < 0)
         return NULL;
     AK_PYREF positional = PyTuple_Pack(1, coroutine);
-    AK_PYREF task = positional ? PyObject_Call(state->task_type, positional, own) : NULL;
+    AK_PYREF task =
+        positional ? PyObject_Call(state->task_type, positional, own) : NULL;
     struct ak_request *request = ak_request_current(state); /* borrowed */
     if (!task || !request)
         return task ? Py_NewRef(task) : NULL;
@@ -94,7 +95,8 @@ static PyObject *on_loop_exception(PyObject *module, PyObject *args) {
     if (!task && !PyErr_Occurred())
         task = PyDict_GetItemWithError(context, state->str_future);
     PyObject *exception = /* borrowed */
-        PyErr_Occurred() ? NULL : PyDict_GetItemWithError(context, state->str_exception);
+        PyErr_Occurred() ? NULL
+                         : PyDict_GetItemWithError(context, state->str_exception);
     PyObject *message = /* borrowed */
         PyErr_Occurred() ? NULL : PyDict_GetItemWithError(context, state->str_message);
     if (PyErr_Occurred())
@@ -126,12 +128,9 @@ int ak_loop_setup(struct ak_state *state, PyObject *module) {
         PyObject **slot;
         const char *text;
     } names[] = {
-        {&state->str_loop, "loop"},
-        {&state->str_request, "_akernel_request"},
-        {&state->str_task, "task"},
-        {&state->str_future, "future"},
-        {&state->str_exception, "exception"},
-        {&state->str_message, "message"},
+        {&state->str_loop, "loop"},           {&state->str_request, "_akernel_request"},
+        {&state->str_task, "task"},           {&state->str_future, "future"},
+        {&state->str_exception, "exception"}, {&state->str_message, "message"},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         *names[i].slot = PyUnicode_InternFromString(names[i].text);

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The asyncio loop, the only event loop of the worker. Callbacks are C functions that the
- * loop runs between the steps of tasks; they never see a pending exception and never
- * leave one. Worker process, main thread, GIL held.
+ * The asyncio loop, the only event loop of the worker. Callbacks are C functions that
+ * the loop runs between the steps of tasks; they never see a pending exception and
+ * never leave one. Worker process, main thread, GIL held.
  */
 
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The built-in module _akernel. It exists so that the C side's types and objects have one
- * owner with a traverse and a clear: everything hangs from its state. It is created by
- * the runtime and put into sys.modules by hand, which works the same in an interpreter
- * that we started and in one that loaded us as an extension.
+ * The built-in module _akernel. It exists so that the C side's types and objects have
+ * one owner with a traverse and a clear: everything hangs from its state. It is created
+ * by the runtime and put into sys.modules by hand, which works the same in an
+ * interpreter that we started and in one that loaded us as an extension.
  */
 #include "py/module-private.h"
 
@@ -92,9 +92,9 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
     state->module = module;
 
     int (*const setups[])(struct ak_state *, PyObject *) = {
-        ak_request_setup, ak_convert_setup, ak_fork_setup,    ak_loop_setup,
-        ak_cell_setup,    ak_stdio_setup,   ak_stdin_setup,   ak_display_setup,
-        ak_comm_setup,
+        ak_request_setup, ak_convert_setup, ak_fork_setup,
+        ak_loop_setup,    ak_cell_setup,    ak_stdio_setup,
+        ak_stdin_setup,   ak_display_setup, ak_comm_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

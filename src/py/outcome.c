@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a cell ends: the content of its execute_reply and what iopub hears of it (messaging
- * spec, "Execution results" and "Execution errors"). Both ends are total: whatever goes
- * wrong while describing an outcome becomes part of the description.
+ * How a cell ends: the content of its execute_reply and what iopub hears of it
+ * (messaging spec, "Execution results" and "Execution errors"). Both ends are total:
+ * whatever goes wrong while describing an outcome becomes part of the description.
  */
 #include "py/cell-private.h"
 
@@ -25,7 +25,8 @@ static int add_expression(struct ak_cell *cell, PyObject *source) {
     }
     int r;
     if (value && ak_bundle_make(state, value, NULL, NULL, &data, &metadata) == 0) {
-        r = ak_buf_addf(&cell->reply, "{\"status\": \"ok\", \"data\": %s, \"metadata\": %s}",
+        r = ak_buf_addf(&cell->reply,
+                        "{\"status\": \"ok\", \"data\": %s, \"metadata\": %s}",
                         data.len ? ak_buf_str(&data) : "{}",
                         metadata.len ? ak_buf_str(&metadata) : "{}");
         return r;
@@ -63,11 +64,13 @@ static int add_expressions(struct ak_cell *cell) {
 
 /* The members that every execute_reply has. */
 static int add_common(struct ak_cell *cell, bool with_expressions) {
-    int r = ak_buf_addf(&cell->reply, ", \"execution_count\": %ld, "
-                                      "\"user_expressions\": ",
+    int r = ak_buf_addf(&cell->reply,
+                        ", \"execution_count\": %ld, "
+                        "\"user_expressions\": ",
                         cell->request->execution_count);
     if (!r)
-        r = with_expressions ? add_expressions(cell) : ak_buf_add_str(&cell->reply, "{}");
+        r = with_expressions ? add_expressions(cell)
+                             : ak_buf_add_str(&cell->reply, "{}");
     if (!r)
         r = ak_buf_addf(&cell->reply, ", \"payload\": [%s]}",
                         cell->asked_exit
@@ -92,9 +95,9 @@ static void settle(struct ak_cell *cell, int r) {
         return;
     ak_buf_clear(&cell->reply);
     cell->failed = true;
-    (void)ak_buf_add_str(&cell->reply,
-                         "{\"status\": \"error\", \"ename\": \"MemoryError\", "
-                         "\"evalue\": \"\", \"traceback\": [], \"execution_count\": 0}");
+    (void)ak_buf_add_str(
+        &cell->reply, "{\"status\": \"error\", \"ename\": \"MemoryError\", "
+                      "\"evalue\": \"\", \"traceback\": [], \"execution_count\": 0}");
 }
 
 void ak_outcome_succeed(struct ak_cell *cell) {

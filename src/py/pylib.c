@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The few Python sources of ours travel inside the worker as frozen modules. The table of
- * frozen modules is CPython's own extension point: ours is put in front of what is there.
+ * The few Python sources of ours travel inside the worker as frozen modules. The table
+ * of frozen modules is CPython's own extension point: ours is put in front of what is
+ * there.
  */
 #include "py/pylib-private.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Failures that happen outside of any cell's own code: a task that nobody awaited, a
- * callback of the loop, a comm's handler. They are told where the user looks, on stderr of
- * the cell that started it all.
+ * callback of the loop, a comm's handler. They are told where the user looks, on stderr
+ * of the cell that started it all.
  */
 #include "py/report-private.h"
 
@@ -10,7 +10,8 @@
 
 #include "py/fault-private.h"
 
-/* Waits for room, but not for ever and not for signals: this is a report, not a cell. */
+/* Waits for room, but not for ever and not for signals: this is a report, not a cell.
+ */
 static void write_stderr(struct ak_state *state, uint64_t request,
                          const struct ak_buf *text) {
     size_t done = 0;
@@ -32,8 +33,8 @@ void ak_report_failure(struct ak_state *state, struct ak_request *request,
     AK_PYREF pending = ak_fault_fetch();
     AK_BUF_AUTO text = {0};
     int r = 0;
-    const char *words = message && PyUnicode_Check(message) ? PyUnicode_AsUTF8(message)
-                                                            : NULL;
+    const char *words =
+        message && PyUnicode_Check(message) ? PyUnicode_AsUTF8(message) : NULL;
     if (words)
         r = ak_buf_addf(&text, "%s\n", words);
     if (!r && exception && PyExceptionInstance_Check(exception)) {

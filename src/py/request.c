@@ -2,9 +2,9 @@
 /*
  * Context decides who owns output: a context variable holds the running Request, tasks
  * inherit it with their context, threads get a copy of their starter's. A Request lives
- * as long as some context can still print in its name; its death tells the kernel process
- * that the parent header may be forgotten. Deaths are gathered and sent in batches, at the
- * latest when RELEASE_BATCH of them wait.
+ * as long as some context can still print in its name; its death tells the kernel
+ * process that the parent header may be forgotten. Deaths are gathered and sent in
+ * batches, at the latest when RELEASE_BATCH of them wait.
  */
 #include "py/state-private.h"
 
@@ -84,8 +84,7 @@ PyObject *ak_request_context(struct ak_request *request, PyObject *base) {
     AK_PYREF context = base ? PyContext_Copy(base) : PyContext_CopyCurrent();
     if (!context || PyContext_Enter(context) < 0)
         return NULL;
-    AK_PYREF token =
-        PyContextVar_Set(request->state->request_var, (PyObject *)request);
+    AK_PYREF token = PyContextVar_Set(request->state->request_var, (PyObject *)request);
     if (PyContext_Exit(context) < 0 || !token)
         return NULL;
     return Py_NewRef(context);

@@ -3,14 +3,15 @@
  * Starting and ending the interpreter.
  *
  * The embedded form configures an ordinary, not an isolated, interpreter: users expect
- * PYTHONPATH, site-packages and .pth files to work as in their shell. program_name is the
- * environment's python, so that CPython's own path computation finds pyvenv.cfg beside it
- * and makes sys.prefix, sys.executable and site-packages those of the environment.
- * Signal handlers are Python's own, for without them SIGINT ends the process.
+ * PYTHONPATH, site-packages and .pth files to work as in their shell. program_name is
+ * the environment's python, so that CPython's own path computation finds pyvenv.cfg
+ * beside it and makes sys.prefix, sys.executable and site-packages those of the
+ * environment. Signal handlers are Python's own, for without them SIGINT ends the
+ * process.
  *
  * As in an interactive Python, sys.argv is [''] and sys.path starts with '': a notebook
- * imports the modules that lie beside it. __main__ has no __file__ and no __spec__, which
- * multiprocessing's spawn relies on.
+ * imports the modules that lie beside it. __main__ has no __file__ and no __spec__,
+ * which multiprocessing's spawn relies on.
  */
 #include "py/runtime-private.h"
 
@@ -98,8 +99,7 @@ static int enable_faulthandler(int fd) {
 }
 
 int ak_runtime_new(struct ak_runtime **ret_runtime,
-                   const struct ak_runtime_config *config,
-                   struct ak_buf *ret_message) {
+                   const struct ak_runtime_config *config, struct ak_buf *ret_message) {
     if (!config->running) {
         int r = start_embedded(config->executable, ret_message);
         if (r)

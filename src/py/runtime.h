@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The interpreter of a worker, from its configuration to its orderly end, and the asyncio
- * loop on its main thread. One a process. Worker process, main thread; the GIL is held
- * from ak_runtime_new to ak_runtime_free but for the places that release it to wait.
+ * The interpreter of a worker, from its configuration to its orderly end, and the
+ * asyncio loop on its main thread. One a process. Worker process, main thread; the GIL
+ * is held from ak_runtime_new to ak_runtime_free but for the places that release it to
+ * wait.
  */
 
 #include <stdbool.h>

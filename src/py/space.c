@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one world of a kernel is the interpreter's own __main__, so that pickling, spawned
- * children and "import __main__" see what cells see. In, Out, _ and their kin are plain
- * entries of it. Out is bounded: a long notebook must not keep every big result alive.
+ * The one world of a kernel is the interpreter's own __main__, so that pickling,
+ * spawned children and "import __main__" see what cells see. In, Out, _ and their kin
+ * are plain entries of it. Out is bounded: a long notebook must not keep every big
+ * result alive.
  *
  * _, __ and ___ are set only while they still hold what was put there, so that a user's
  * own "_" (gettext, a loop variable) is left alone.

@@ -3,8 +3,8 @@
 
 /*
  * A world: the module namespace that cells run in, its execution count, In and Out, the
- * __future__ features and context variables that later cells inherit, and the cells that
- * are not over yet, in order of arrival. Worker process, main thread, GIL held.
+ * __future__ features and context variables that later cells inherit, and the cells
+ * that are not over yet, in order of arrival. Worker process, main thread, GIL held.
  */
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ struct ak_space;
 
 /* How cells of one space share the loop. */
 enum ak_chaining {
-    AK_CHAINING_ASYNC,      /* a cell that awaits lets later ones start, with the guard */
+    AK_CHAINING_ASYNC, /* a cell that awaits lets later ones start, with the guard */
     AK_CHAINING_CONCURRENT, /* the same without the guard */
     AK_CHAINING_CHAINED,    /* a cell starts when the one before is over */
 };

@@ -28,25 +28,25 @@ struct ak_state {
     PyTypeObject *callback_type;       /* loop.c: a C function as a callable */
     PyTypeObject *stream_type;         /* stdio.c */
     PyTypeObject *buffer_type;         /* stdio.c */
-    size_t stream_offset; /* stdio.c: where our fields lie in both */
+    size_t stream_offset;              /* stdio.c: where our fields lie in both */
     PyTypeObject *display_handle_type; /* display.c */
 
     /* Objects. */
-    PyObject *module;       /* borrowed: the module that owns this state */
-    PyObject *request_var;  /* ContextVar of the running request */
-    PyObject *newest;       /* Request of the newest running cell, or NULL */
-    PyObject *loop;         /* the asyncio loop, or NULL before it exists */
-    PyObject *task_type;    /* asyncio.Task */
-    PyObject *stdin_error;  /* StdinNotImplementedError */
+    PyObject *module;      /* borrowed: the module that owns this state */
+    PyObject *request_var; /* ContextVar of the running request */
+    PyObject *newest;      /* Request of the newest running cell, or NULL */
+    PyObject *loop;        /* the asyncio loop, or NULL before it exists */
+    PyObject *task_type;   /* asyncio.Task */
+    PyObject *stdin_error; /* StdinNotImplementedError */
     PyObject *str_loop, *str_request, *str_task, *str_future, *str_exception,
-        *str_message; /* interned names */
-    PyObject *streams[2];   /* sys.stdout, sys.stderr */
-    PyObject *sources;      /* fault.c: file name of cell code -> execution count */
+        *str_message;        /* interned names */
+    PyObject *streams[2];    /* sys.stdout, sys.stderr */
+    PyObject *sources;       /* fault.c: file name of cell code -> execution count */
     unsigned long n_sources; /* fault.c: names given so far */
-    PyObject *json_scanner; /* convert.c: scanner of Python's own json, lazily */
-    PyObject *comms;        /* comm.c: the comm manager once there is one, or NULL */
-    bool told_undrained;    /* drain.c said its sentence */
-    PyObject *shell;        /* the IPython shell once there is one, or NULL */
+    PyObject *json_scanner;  /* convert.c: scanner of Python's own json, lazily */
+    PyObject *comms;         /* comm.c: the comm manager once there is one, or NULL */
+    bool told_undrained;     /* drain.c said its sentence */
+    PyObject *shell;         /* the IPython shell once there is one, or NULL */
 };
 
 /* The state, from the module or from any object of ours. Borrowed, never NULL. */
@@ -67,7 +67,7 @@ struct ak_request {
     bool allow_stdin;
     bool silent;
     bool store_history;
-    bool finished; /* its reply has gone out */
+    bool finished;    /* its reply has gone out */
     unsigned n_tasks; /* tasks that were created in its name */
     long execution_count;
 };
@@ -75,8 +75,8 @@ struct ak_request {
 /* A new Request, not in any context yet. header may be empty. New reference. */
 struct ak_request *ak_request_new(struct ak_state *state, uint64_t id,
                                   struct ak_bytes header);
-/* A copy of the base context (NULL: of the running one) in which the request is current.
- * New reference. */
+/* A copy of the base context (NULL: of the running one) in which the request is
+ * current. New reference. */
 PyObject *ak_request_context(struct ak_request *request, PyObject *base);
 /* The request of the running context; else the newest running cell's; else NULL.
  * Borrowed: valid while the context or the cell lives, so take the id or a reference.

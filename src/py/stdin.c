@@ -3,9 +3,10 @@
  * input(), getpass() and ainput(): a question to the front end of the request that runs
  * (messaging spec, "Messages on the stdin ROUTER/DEALER channel").
  *
- * Each question carries the write end of a fresh pipe to the kernel process, and whoever
- * asked reads the other end: any thread may ask, an interrupt is an EINTR, and the loop is
- * not involved. ainput() reads the same pipe when the loop says that it is readable.
+ * Each question carries the write end of a fresh pipe to the kernel process, and
+ * whoever asked reads the other end: any thread may ask, an interrupt is an EINTR, and
+ * the loop is not involved. ainput() reads the same pipe when the loop says that it is
+ * readable.
  *
  * The answer is a line with its line end. End of file alone means that nobody answers,
  * and a single EOT (Ctrl-D) is the end of input, as on a terminal.
@@ -26,8 +27,9 @@ static const char eot[] = "\x04";
 static int ask(struct ak_state *state, PyObject *prompt, bool password) {
     struct ak_request *request = ak_request_current(state);
     if (state->forked) {
-        PyErr_SetString(PyExc_EOFError,
-                        "this process is a fork of the kernel and cannot ask for input");
+        PyErr_SetString(
+            PyExc_EOFError,
+            "this process is a fork of the kernel and cannot ask for input");
         return -1;
     }
     if (!request || !request->allow_stdin) {
@@ -140,7 +142,8 @@ static PyMethodDef stdin_functions[] = {
     {"input", py_input, METH_VARARGS,
      "input(prompt='', /)\n--\n\nAsk the front end for a line of text."},
     {"getpass", (PyCFunction)(void (*)(void))py_getpass, METH_VARARGS | METH_KEYWORDS,
-     "getpass(prompt='Password: ', stream=None)\n--\n\nAsk the front end for a password."},
+     "getpass(prompt='Password: ', stream=None)\n--\n\nAsk the front end for a "
+     "password."},
     {"_ask", py_ask, METH_VARARGS, NULL},
     {"_answer", py_answer, METH_O, NULL},
     {NULL, NULL, 0, NULL},
@@ -150,7 +153,8 @@ int ak_stdin_setup(struct ak_state *state, PyObject *module) {
     state->stdin_error = PyErr_NewException("_akernel.StdinNotImplementedError",
                                             PyExc_RuntimeError, NULL);
     if (!state->stdin_error || PyModule_AddFunctions(module, stdin_functions) < 0 ||
-        PyModule_AddObjectRef(module, "StdinNotImplementedError", state->stdin_error) < 0)
+        PyModule_AddObjectRef(module, "StdinNotImplementedError", state->stdin_error) <
+            0)
         return -1;
     PyObject *builtins = PyEval_GetBuiltins(); /* borrowed */
     AK_PYREF function = PyObject_GetAttrString(module, "input");

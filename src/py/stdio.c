@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sys.stdout and sys.stderr. A write hands its text, with the request of the running
- * context, to the host's ring and returns: there is no buffer here, so flush has nothing
- * to do, and what was written survives the process. Coalescing into messages is the
- * kernel process's.
+ * context, to the host's ring and returns: there is no buffer here, so flush has
+ * nothing to do, and what was written survives the process. Coalescing into messages is
+ * the kernel process's.
  *
- * The fast path keeps the GIL and tries once. When the ring is full, or another thread is
- * inside it, the rest is written without the GIL, with a look at signals between tries, so
- * that an interrupt ends a flood. A write from within a write (a destructor or a signal
- * handler) is kept and follows.
+ * The fast path keeps the GIL and tries once. When the ring is full, or another thread
+ * is inside it, the rest is written without the GIL, with a look at signals between
+ * tries, so that an interrupt ends a flood. A write from within a write (a destructor
+ * or a signal handler) is kept and follows.
  *
- * The types derive from io.TextIOBase and io.BufferedIOBase, because libraries ask. Their
- * instances are laid out by those bases, whose size is known only at run time: our fields
- * lie behind, at the offset kept in the state.
+ * The types derive from io.TextIOBase and io.BufferedIOBase, because libraries ask.
+ * Their instances are laid out by those bases, whose size is known only at run time:
+ * our fields lie behind, at the offset kept in the state.
  */
 #include "py/stdio-private.h"
 
@@ -147,8 +147,8 @@ static PyObject *stream_writelines(PyObject *self, PyObject *lines) {
     Py_RETURN_NONE;
 }
 
-/* buffer.write(bytes): the bytes go out as they are; the reader puts UTF-8 sequences that
- * were split between two writes together. */
+/* buffer.write(bytes): the bytes go out as they are; the reader puts UTF-8 sequences
+ * that were split between two writes together. */
 static PyObject *buffer_write(PyObject *self, PyTypeObject *cls, PyObject *const *args,
                               Py_ssize_t n_args, PyObject *names) {
     struct ak_state *state = ak_state_of_type(cls);
@@ -159,9 +159,9 @@ static PyObject *buffer_write(PyObject *self, PyTypeObject *cls, PyObject *const
     }
     if (PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    int r = view.len ? write_bytes(state, stream_of(state, self), view.buf,
-                                   (size_t)view.len)
-                     : 0;
+    int r = view.len
+                ? write_bytes(state, stream_of(state, self), view.buf, (size_t)view.len)
+                : 0;
     PyObject *len = r ? NULL : PyLong_FromSsize_t(view.len);
     PyBuffer_Release(&view);
     return len;

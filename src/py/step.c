@@ -5,8 +5,8 @@
  * await. It never raises into the Task: a user's exception ends the cell with an error
  * and the task with None, so that nothing a cell does reaches the loop.
  *
- * A child of a fork that comes back out of a step would re-enter the loop of its parent;
- * it is flushed and ended here instead.
+ * A child of a fork that comes back out of a step would re-enter the loop of its
+ * parent; it is flushed and ended here instead.
  */
 #include "py/cell-private.h"
 
@@ -15,8 +15,7 @@
 #include "py/report-private.h"
 
 struct step {
-    PyObject_HEAD
-    struct ak_cell *cell; /* borrowed; NULL once the cell is over */
+    PyObject_HEAD struct ak_cell *cell; /* borrowed; NULL once the cell is over */
 };
 
 /* Ends a forked child that ran to the end of what its parent was doing. */
@@ -31,8 +30,7 @@ static void end_child(struct ak_state *state) {
         const char *name = i == 0 ? "stdout" : "stderr";
         PyObject *stream = PySys_GetObject(name); /* borrowed */
         AK_PYREF strong = Py_XNewRef(stream);
-        AK_PYREF flushed =
-            strong ? PyObject_CallMethod(strong, "flush", NULL) : NULL;
+        AK_PYREF flushed = strong ? PyObject_CallMethod(strong, "flush", NULL) : NULL;
         Py_XDECREF(ak_fault_fetch());
     }
     _exit(status);

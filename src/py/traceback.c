@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tracebacks as a notebook shows them: newest call last, "Cell In[3], line 2" for code of
- * cells, the failing line with carets under the failing expression, causes and contexts
- * before what they led to, groups indented below their head, our own frames left out.
+ * Tracebacks as a notebook shows them: newest call last, "Cell In[3], line 2" for code
+ * of cells, the failing line with carets under the failing expression, causes and
+ * contexts before what they led to, groups indented below their head, our own frames
+ * left out.
  *
- * Everything here comes from user code that has just failed, so everything is bounded: the
- * text, a message, the frames of one exception, the chain, the breadth and the depth of
- * groups; and every call into Python may fail without more harm than a missing line.
+ * Everything here comes from user code that has just failed, so everything is bounded:
+ * the text, a message, the frames of one exception, the chain, the breadth and the
+ * depth of groups; and every call into Python may fail without more harm than a missing
+ * line.
  */
 #include "py/traceback-private.h"
 
@@ -18,9 +20,9 @@
 
 #define MESSAGE_MAX (64u << 10)
 #define LINE_MAX_BYTES 512
-#define FRAMES_MAX 64  /* beyond, the middle is left out */
-#define FRAMES_END 24  /* how many of the newest frames are kept then */
-#define REPEATS_MAX 3  /* times that one frame is shown in a row */
+#define FRAMES_MAX 64 /* beyond, the middle is left out */
+#define FRAMES_END 24 /* how many of the newest frames are kept then */
+#define REPEATS_MAX 3 /* times that one frame is shown in a row */
 #define CHAIN_MAX 16
 #define GROUP_WIDTH 12
 #define GROUP_DEPTH 6
@@ -44,7 +46,8 @@ static void forget(void) {
 static void put(struct writer *w, const char *text, size_t len) {
     if (w->cut || w->text->len + len + 64 > AK_TRACEBACK_MAX) {
         if (!w->cut)
-            (void)ak_buf_add_str(w->text, "\n[the rest of this traceback is left out]\n");
+            (void)ak_buf_add_str(w->text,
+                                 "\n[the rest of this traceback is left out]\n");
         w->cut = true;
         return;
     }
@@ -109,7 +112,8 @@ static void put_lines(struct writer *w, const char *text) {
     }
 }
 
-/* --- one frame --------------------------------------------------------------------- */
+/* --- one frame ---------------------------------------------------------------------
+ */
 
 /* "Cell In[3]" or "File path". */
 static void put_place(struct writer *w, PyObject *filename) {
@@ -133,19 +137,20 @@ static void put_place(struct writer *w, PyObject *filename) {
 /* The source line, new reference or NULL. */
 static PyObject *source_line(PyObject *filename, int line, PyObject *globals) {
     AK_PYREF linecache = PyImport_ImportModule("linecache");
-    PyObject *text = linecache ? PyObject_CallMethod(linecache, "getline", "OiO",
-                                                     filename, line,
-                                                     globals ? globals : Py_None)
-                               : NULL;
+    PyObject *text = linecache
+                         ? PyObject_CallMethod(linecache, "getline", "OiO", filename,
+                                               line, globals ? globals : Py_None)
+                         : NULL;
     forget();
     return text;
 }
 
-/* A line of source without its indentation, and carets under [from, to) in UTF-8 bytes of
- * the original line when they do not just cover all of it. */
+/* A line of source without its indentation, and carets under [from, to) in UTF-8 bytes
+ * of the original line when they do not just cover all of it. */
 static void put_source(struct writer *w, PyObject *line, int from, int to) {
     Py_ssize_t len = 0;
-    const char *text = PyUnicode_Check(line) ? PyUnicode_AsUTF8AndSize(line, &len) : NULL;
+    const char *text =
+        PyUnicode_Check(line) ? PyUnicode_AsUTF8AndSize(line, &len) : NULL;
     if (!text) {
         forget();
         return;
@@ -214,7 +219,8 @@ static void put_frame(struct writer *w, PyTracebackObject *tb, PyCodeObject *cod
     forget();
 }
 
-/* --- one exception ----------------------------------------------------------------- */
+/* --- one exception -----------------------------------------------------------------
+ */
 
 static size_t count_frames(PyTracebackObject *tb) {
     size_t n = 0;

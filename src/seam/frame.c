@@ -28,7 +28,10 @@
 #define SOCKET_BYTES (1 << 20)
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-enum { F_MEMFD = 1u << 0, F_FD = 1u << 1 };
+enum {
+    F_MEMFD = 1u << 0,
+    F_FD = 1u << 1
+};
 
 struct wire_header {
     uint16_t magic;
@@ -125,7 +128,8 @@ size_t ak_link_queued(const struct ak_link *link) {
     return link->n_queued;
 }
 
-/* --- sending ----------------------------------------------------------------------- */
+/* --- sending -----------------------------------------------------------------------
+ */
 
 static int write_all(int fd, const void *data, size_t len) {
     const char *p = data;
@@ -335,7 +339,8 @@ int ak_link_flush(struct ak_link *link) {
     return 0;
 }
 
-/* --- receiving --------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------------------
+ */
 
 /* Maps a received memfd after checking that nobody can change it any more. */
 static int map_parts(int memfd, uint64_t n_bytes, void **ret_map) {

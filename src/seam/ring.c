@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A single-reader ring in a sealed memfd: one control page, then the data. Records are 16
- * bytes of header and their payload, padded to 16, so that the rest of the data before the
- * wrap always has room for the header of a PAD record. "head" is published in release
- * order after the bytes, "tail" after the reader has copied them out.
+ * A single-reader ring in a sealed memfd: one control page, then the data. Records are
+ * 16 bytes of header and their payload, padded to 16, so that the rest of the data
+ * before the wrap always has room for the header of a PAD record. "head" is published
+ * in release order after the bytes, "tail" after the reader has copied them out.
  *
  * Lost wake-ups are excluded by the usual pair of full fences: the reader arms and then
- * looks at head, the writer publishes head and then looks at the arm. The same the other
- * way round for room.
+ * looks at head, the writer publishes head and then looks at the arm. The same the
+ * other way round for room.
  *
- * Pipe positions: bytes that ever passed a pipe are those that the reader took out (in the
- * control page, under a sequence lock) and those that FIONREAD still counts. A mark is
- * written before a text that follows a line end, before every seam frame and when the
- * current request changes: whatever waits in a pipe then was written before it. Looking
- * costs a system call a pipe, once a line; that is what exact order is worth.
+ * Pipe positions: bytes that ever passed a pipe are those that the reader took out (in
+ * the control page, under a sequence lock) and those that FIONREAD still counts. A mark
+ * is written before a text that follows a line end, before every seam frame and when
+ * the current request changes: whatever waits in a pipe then was written before it.
+ * Looking costs a system call a pipe, once a line; that is what exact order is worth.
  */
 #include "seam/ring.h"
 
@@ -39,7 +39,9 @@
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define SEQUENCE_TRIES 1000
 
-enum { RECORD_PAD = 3 };
+enum {
+    RECORD_PAD = 3
+};
 
 struct control {
     _Atomic uint64_t head;
@@ -154,7 +156,8 @@ static void clear_event(int fd) {
     (void)n;
 }
 
-/* --- writing ----------------------------------------------------------------------- */
+/* --- writing -----------------------------------------------------------------------
+ */
 
 static size_t padded(size_t len) {
     return (len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
@@ -222,18 +225,19 @@ static void mark_locked(struct ak_ring *ring) {
         if (ring->pipe_fds[pipe] < 0 || !pipe_position(ring, pipe, &position) ||
             position <= ring->marked[pipe])
             continue;
-        struct record record = {
-            .len = sizeof(position),
-            .type = AK_RING_MARK,
-            .stream = (uint16_t)pipe,
-            .request = atomic_load_explicit(&ring->control->current,
-                                            memory_order_relaxed)};
+        struct record record = {.len = sizeof(position),
+                                .type = AK_RING_MARK,
+                                .stream = (uint16_t)pipe,
+                                .request = atomic_load_explicit(&ring->control->current,
+                                                                memory_order_relaxed)};
         if (append(ring, &record, &position))
             ring->marked[pipe] = position;
     }
 }
 
-enum { LOCKED = 0 };
+enum {
+    LOCKED = 0
+};
 
 static int lock(struct ak_ring *ring, bool blocking) {
     if (atomic_load(&ring->owned) &&
@@ -273,7 +277,8 @@ static size_t room_for_text(struct ak_ring *ring) {
     /* A piece may go behind the wrap instead, at the cost of the padding. */
     if (free_bytes > before_wrap && free_bytes - before_wrap > run)
         run = free_bytes - before_wrap;
-    return run > sizeof(struct record) + ALIGN ? run - sizeof(struct record) - ALIGN : 0;
+    return run > sizeof(struct record) + ALIGN ? run - sizeof(struct record) - ALIGN
+                                               : 0;
 }
 
 static int write_locked(struct ak_ring *ring, uint64_t request, int stream,
@@ -353,7 +358,8 @@ uint64_t ak_ring_current(const struct ak_ring *ring) {
     return atomic_load(&ring->control->current);
 }
 
-/* --- reading ----------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------
+ */
 
 static int check(const struct record *record, size_t available, size_t before_wrap) {
     size_t need = sizeof(*record) + padded(record->len);
@@ -365,8 +371,9 @@ static int check(const struct record *record, size_t available, size_t before_wr
                    ? 0
                    : AK_RING_E_CORRUPT;
     case AK_RING_MARK:
-        return record->len == sizeof(uint64_t) && record->stream < 2 ? 0
-                                                                     : AK_RING_E_CORRUPT;
+        return record->len == sizeof(uint64_t) && record->stream < 2
+                   ? 0
+                   : AK_RING_E_CORRUPT;
     case RECORD_PAD:
         return need == before_wrap ? 0 : AK_RING_E_CORRUPT;
     default:

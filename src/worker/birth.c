@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * User code closes, duplicates and inherits low descriptors, so those of the seam move
- * near the top of the soft limit, but not above 1024: a table of descriptors is as long as
- * its highest number, and fork copies it.
+ * near the top of the soft limit, but not above 1024: a table of descriptors is as long
+ * as its highest number, and fork copies it.
  *
  * The worker must not outlive the kernel process, and neither must its children. The
- * death signal is a real-time signal whose handler kills the whole process group; a plain
- * SIGKILL would leave the children. The parent may already be gone when it is asked for,
- * so it is compared with the peer of the link afterwards.
+ * death signal is a real-time signal whose handler kills the whole process group; a
+ * plain SIGKILL would leave the children. The parent may already be gone when it is
+ * asked for, so it is compared with the peer of the link afterwards.
  */
 #include "worker/birth.h"
 
@@ -39,7 +39,8 @@ static int tie_to_kernel(const struct ak_worker *worker) {
     socklen_t len = sizeof(peer);
     struct sigaction action = {.sa_handler = die_with_group};
     int number = SIGRTMAX - 1;
-    if (getsockopt(ak_link_fd(worker->link), SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+    if (getsockopt(ak_link_fd(worker->link), SOL_SOCKET, SO_PEERCRED, &peer, &len) <
+            0 ||
         sigaction(number, &action, NULL) < 0 || prctl(PR_SET_PDEATHSIG, number) < 0)
         return ak_error_origin(errno);
     if (getppid() != peer.pid)
@@ -49,7 +50,8 @@ static int tie_to_kernel(const struct ak_worker *worker) {
 
 /* The worker is the one to go when memory runs out, not the kernel process. */
 static void offer_to_oom_killer(void) {
-    AK_CLEANUP(ak_closep) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    AK_CLEANUP(ak_closep)
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, "300", 3) < 0)
         ak_debug("oom_score_adj stays as it is: %s", strerror(errno));
 }

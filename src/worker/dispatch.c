@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker does with each kind of request. Everything but execution is answered when
- * the loop reaches it, in the order of arrival.
+ * What a worker does with each kind of request. Everything but execution is answered
+ * when the loop reaches it, in the order of arrival.
  */
 #include "worker/worker-private.h"
 
@@ -12,7 +12,13 @@
 
 AK_LOG_MODULE("dispatch");
 
-enum { PART_SESSION, PART_HEADER, PART_METADATA, PART_CONTENT, PART_BUFFERS };
+enum {
+    PART_SESSION,
+    PART_HEADER,
+    PART_METADATA,
+    PART_CONTENT,
+    PART_BUFFERS
+};
 
 static const char no_debugger[] =
     "{\"status\": \"error\", \"ename\": \"NotImplementedError\", \"evalue\": \"this "

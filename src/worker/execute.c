@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One execution from its request to its reply: taken, waiting for the schedule, running,
- * replied, perhaps draining, done.
+ * One execution from its request to its reply: taken, waiting for the schedule,
+ * running, replied, perhaps draining, done.
  *
- * An error with stop_on_error aborts what was received before its reply went out and has
- * not started. What waits here is aborted at once; what is still on its way is recognised
- * by the fence that the kernel process puts behind it: until SENT comes back, every
- * execute_request that is taken is aborted.
+ * An error with stop_on_error aborts what was received before its reply went out and
+ * has not started. What waits here is aborted at once; what is still on its way is
+ * recognised by the fence that the kernel process puts behind it: until SENT comes
+ * back, every execute_request that is taken is aborted.
  */
 #include "worker/worker-private.h"
 
-#include "base/log.h"
-
-enum { PART_SESSION, PART_HEADER, PART_METADATA, PART_CONTENT, PART_BUFFERS };
+enum {
+    PART_SESSION,
+    PART_HEADER,
+    PART_METADATA,
+    PART_CONTENT,
+    PART_BUFFERS
+};
 
 static void done(void *owner, struct ak_cell *cell) {
     struct ak_frame frame = {.type = AK_FRAME_DONE, .id = ak_cell_id(cell), .fd = -1};
@@ -46,10 +50,9 @@ static void finished(void *owner, struct ak_cell *cell) {
         ak_history_add(worker->history, ak_cell_execution_count(cell),
                        ak_cell_source(cell), ak_cell_result(cell));
     worker->n_aborting += aborting;
-    ak_worker_reply(worker, ak_cell_id(cell), ak_cell_reply(cell),
-                    ak_cell_reply_metadata(cell),
-                    (draining ? 0u : AK_FRAME_F_DONE) |
-                        (aborting ? AK_FRAME_F_ABORTING : 0u));
+    ak_worker_reply(
+        worker, ak_cell_id(cell), ak_cell_reply(cell), ak_cell_reply_metadata(cell),
+        (draining ? 0u : AK_FRAME_F_DONE) | (aborting ? AK_FRAME_F_ABORTING : 0u));
     if (!draining)
         ak_cell_free(cell);
     if (aborting)

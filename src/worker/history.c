@@ -168,7 +168,8 @@ static long integer(json_t *object, const char *name, long otherwise) {
 static void parse(json_t *object, const struct ak_history *history,
                   struct query *query) {
     const char *kind = json_string_value(json_object_get(object, "hist_access_type"));
-    long newest = history->n_entries ? history->entries[history->n_entries - 1].line : 0;
+    long newest =
+        history->n_entries ? history->entries[history->n_entries - 1].line : 0;
     query->output = json_is_true(json_object_get(object, "output"));
     query->n = SIZE_MAX;
     query->stop = -1;
@@ -196,10 +197,10 @@ int ak_history_answer(struct ak_history *history, struct ak_bytes content,
                       struct ak_buf *ret_content) {
     json_auto_t *object = json_loadb(content.data, content.len, 0, NULL);
     if (!json_is_object(object))
-        return ak_buf_add_str(ret_content,
-                              "{\"status\": \"error\", \"ename\": \"ValueError\", "
-                              "\"evalue\": \"the content of this history_request is not "
-                              "a JSON object\", \"traceback\": [], \"history\": []}");
+        return ak_buf_add_str(
+            ret_content, "{\"status\": \"error\", \"ename\": \"ValueError\", "
+                         "\"evalue\": \"the content of this history_request is not "
+                         "a JSON object\", \"traceback\": [], \"history\": []}");
     struct query query = {0};
     parse(object, history, &query);
     int r = ak_buf_add_str(ret_content, "{\"status\": \"ok\", \"history\": [");

@@ -24,7 +24,7 @@ AK_DEFINE_CLEANUP(struct ak_history *, ak_history_free)
 void ak_history_add(struct ak_history *history, long execution_count,
                     struct ak_bytes input, struct ak_bytes output);
 
-/* The content of a history_reply for the content of a history_request: "tail", "range" or
- * "search" (with glob patterns * and ?), with "output", "n" and "unique". */
+/* The content of a history_reply for the content of a history_request: "tail", "range"
+ * or "search" (with glob patterns * and ?), with "output", "n" and "unique". */
 int ak_history_answer(struct ak_history *history, struct ak_bytes content,
                       struct ak_buf *ret_content);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The interpreter layer's way out: text to the ring, everything else to the link. Each
- * frame carries the ring's position at its moment and is preceded by marks for what waits
- * in the pipes, which is all that keeps the order of four channels exact.
+ * frame carries the ring's position at its moment and is preceded by marks for what
+ * waits in the pipes, which is all that keeps the order of four channels exact.
  *
  * Publications wait for room in the caller (py knows how to wait without the GIL);
  * replies and notices are queued in the link instead, for the loop must go on.
@@ -88,7 +88,8 @@ static int stream_write(void *host, uint64_t request, int stream, const char *te
     *ret_taken = 0;
     if (worker->forked)
         return AK_HOST_E_GONE;
-    int r = ak_ring_write(worker->ring, request, stream, text, len, blocking, ret_taken);
+    int r =
+        ak_ring_write(worker->ring, request, stream, text, len, blocking, ret_taken);
     return r == AK_RING_E_FULL   ? AK_HOST_E_FULL
            : r == AK_RING_E_BUSY ? AK_HOST_E_BUSY
                                  : r;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The default mode lets a cell that awaits make room for later ones, yet ordinary
- * notebooks have to come out right when a front end sends every cell at once: a cell waits
- * while a name that it reads before it surely binds it is still to be bound by an earlier
- * cell that is not over. Whoever waits is an earlier unfinished cell for those behind it,
- * so chains of dependencies keep their order, while a monitor cell that reads what a
- * running loop has already bound starts at once.
+ * notebooks have to come out right when a front end sends every cell at once: a cell
+ * waits while a name that it reads before it surely binds it is still to be bound by an
+ * earlier cell that is not over. Whoever waits is an earlier unfinished cell for those
+ * behind it, so chains of dependencies keep their order, while a monitor cell that
+ * reads what a running loop has already bound starts at once.
  *
  * A wait ends when the name is bound, which is looked at whenever an earlier cell gives
- * control back, or when that cell is over. Waits point only backwards, so they cannot form
- * a circle.
+ * control back, or when that cell is over. Waits point only backwards, so they cannot
+ * form a circle.
  */
 #include "worker/schedule.h"
 

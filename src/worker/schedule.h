@@ -3,9 +3,9 @@
 
 /*
  * Which cell may start now. The schedule keeps the cells that are not over, in order of
- * arrival, and decides by the space's chaining: at once (concurrent), when the one before
- * is over (chained), or, by default, at once unless an earlier unfinished cell has yet to
- * bind a name that this one reads at once. Worker process, main thread.
+ * arrival, and decides by the space's chaining: at once (concurrent), when the one
+ * before is over (chained), or, by default, at once unless an earlier unfinished cell
+ * has yet to bind a name that this one reads at once. Worker process, main thread.
  */
 
 #include <stdbool.h>

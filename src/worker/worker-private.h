@@ -40,7 +40,8 @@ struct ak_worker_config {
 
 /* host.c: the table for py, over the ring and the link. */
 extern const struct ak_host_ops ak_worker_host_ops;
-/* Sends a frame that may not be lost and must not wait: queued when the seam is full. */
+/* Sends a frame that may not be lost and must not wait: queued when the seam is full.
+ */
 void ak_worker_send(struct ak_worker *worker, struct ak_frame *frame);
 /* Sends a reply, and with done set ends its request. */
 void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes content,
@@ -50,6 +51,7 @@ void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes cont
  * come before the next request is looked at. */
 bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
 
-/* execute.c: an execute_request; what an interrupt does to cells; the end of aborting. */
+/* execute.c: an execute_request; what an interrupt does to cells; the end of aborting.
+ */
 bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame);
 void ak_execute_interrupt(struct ak_worker *worker);

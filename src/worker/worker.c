@@ -3,8 +3,8 @@
  * A worker from its descriptors to its end.
  *
  * The interpreter's start is the longest thing that a kernel does, so HELLO goes out as
- * soon as the interpreter can describe itself, and asyncio is imported after it. Requests
- * wait in the seam until the loop runs.
+ * soon as the interpreter can describe itself, and asyncio is imported after it.
+ * Requests wait in the seam until the loop runs.
  *
  * A round of the reader takes a bounded batch. It ends early behind a cell that was
  * started, because that cell's first step has to come before the next request is looked
@@ -33,7 +33,8 @@ static void stop(struct ak_worker *worker) {
     ak_loop_stop(worker->runtime);
 }
 
-static void handle(struct ak_worker *worker, struct ak_frame *frame, bool *ret_started) {
+static void handle(struct ak_worker *worker, struct ak_frame *frame,
+                   bool *ret_started) {
     switch (frame->type) {
     case AK_FRAME_REQUEST:
         *ret_started = ak_worker_dispatch(worker, frame);
@@ -174,8 +175,8 @@ static double drain_seconds(void) {
                : DRAIN_SECONDS_DEFAULT;
 }
 
-/* The order matters: no more requests, no loop, then Python with its atexit handlers and
- * the user's last prints, and the seam only after that. */
+/* The order matters: no more requests, no loop, then Python with its atexit handlers
+ * and the user's last prints, and the seam only after that. */
 static void end(struct ak_worker *worker) {
     if (worker->runtime && worker->space)
         ak_loop_close(worker->runtime);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "build_config.h"
+#include "cli/cli.h"
+#include "cli/modes.h"
+#include "cli/paths.h"
+#include "kernel/kernel.h"
+
+AK_LOG_MODULE("launch");
+
+static const char help[] =
+    "usage: akernel launch [MODE] -f FILE [options]\n"
+    "\n"
+    "Runs a kernel; front ends do this with what \"akernel install\" wrote.\n"
+    "\n"
+    "  MODE                   async (default), concurrent or chained\n"
+    "  -f FILE, --f=FILE      the connection file\n"
+    "  --python PATH          the Python whose environment cells see\n"
+    "  --python-version X.Y.Z its version, checked when it starts\n"
+    "  --extension            let that Python load the worker as a module\n"
+    "  --respawn              replace a Python that dies, instead of ending\n"
+    "  --debug                log what happens to stderr (also AKERNEL_LOG=debug)\n";
+
+struct options {
+    const char *mode;
+    const char *file;
+    const char *python;
+    const char *python_version;
+    bool extension;
+    bool respawn;
+};
+
+/* The value of an option given as "--name=value" or "--name value". */
+static bool take(const char *name, int argc, char **argv, int *i, const char **ret) {
+    size_t len = strlen(name);
+    if (strncmp(argv[*i], name, len) != 0)
+        return false;
+    if (argv[*i][len] == '=') {
+        *ret = argv[*i] + len + 1;
+        return true;
+    }
+    if (argv[*i][len] != '\0' || *i + 1 >= argc)
+        return false;
+    *ret = argv[++*i];
+    return true;
+}
+
+/* Launchers append arguments of their own, so what is not known is no error. */
+static int parse(int argc, char **argv, struct options *options) {
+    for (int i = 0; i < argc; i++) {
+        if (take("-f", argc, argv, &i, &options->file) ||
+            take("--f", argc, argv, &i, &options->file) ||
+            take("--python-version", argc, argv, &i, &options->python_version) ||
+            take("--python", argc, argv, &i, &options->python))
+            continue;
+        if (strcmp(argv[i], "--extension") == 0)
+            options->extension = true;
+        else if (strcmp(argv[i], "--respawn") == 0)
+            options->respawn = true;
+        else if (strcmp(argv[i], "--debug") == 0)
+            ak_log_set_level(AK_LOG_DEBUG);
+        else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return 1;
+        else if (argv[i][0] != '-' && !options->mode)
+            options->mode = argv[i];
+        else
+            ak_debug("the argument \"%s\" is not known and ignored", argv[i]);
+    }
+    return 0;
+}
+
+static const char loader[] =
+    "import importlib.util as u, sys\n"
+    "s = u.spec_from_file_location('_akernel_worker', sys.argv[1])\n"
+    "m = u.module_from_spec(s)\n"
+    "s.loader.exec_module(m)\n"
+    "del u, s\n"
+    "sys.exit(m.main())\n";
+
+static int run(const struct options *options, const struct ak_modes *modes) {
+    AK_BUF_AUTO worker = {0};
+    AK_BUF_AUTO message = {0};
+    int r = options->extension ? ak_paths_module(&worker, &message)
+                               : ak_paths_worker(&worker, &message);
+    if (r) {
+        fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
+        return 1;
+    }
+    char *embedded[] = {worker.data, NULL};
+    char *extension[] = {(char *)options->python, (char *)"-c", (char *)loader,
+                         worker.data, NULL};
+    struct ak_kernel_config config = {
+        .connection_file = options->file,
+        .modes = modes->names,
+        .n_modes = modes->n_names,
+        .python = options->python,
+        .python_version = options->python_version,
+        .worker_argv = options->extension ? extension : embedded,
+        .respawn = options->respawn,
+    };
+    return ak_kernel_run(&config);
+}
+
+int ak_cli_launch(int argc, char **argv) {
+    struct options options = {.python_version = NULL};
+    struct ak_modes modes = {0};
+    AK_BUF_AUTO message = {0};
+    ak_log_init(STDERR_FILENO);
+    if (parse(argc, argv, &options)) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (!options.file) {
+        fprintf(stderr,
+                "akernel: there is no connection file: give one with -f FILE\n");
+        return 2;
+    }
+    if (options.extension && !options.python) {
+        fprintf(stderr, "akernel: --extension needs --python PATH\n");
+        return 2;
+    }
+    if (options.mode && ak_modes_parse(&modes, options.mode, &message) < 0) {
+        fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
+        return 2;
+    }
+    if (!options.python_version && !options.python)
+        options.python_version = AK_PYTHON_VERSION;
+    return run(&options, &modes);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a client's message to whoever answers it. Each request is busy from here until
+ * its idle, whatever its type. Requests on shell start in the order in which they came:
+ * what needs Python goes through the seam, which keeps the order, and a kernel_info
+ * behind something that the worker has not finished goes through it as a fence and is
+ * answered here when the fence comes back.
+ */
+#include "kernel/kernel-private.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "wire/limits.h"
+
+AK_LOG_MODULE("dispatch");
+
+#define BATCH 256
+
+static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
+                           const struct ak_message *message) {
+    AK_BUF_AUTO memory = {0};
+    size_t n_parts = 4 + message->n_buffers;
+    if (n_parts > AK_FRAME_PARTS_MAX ||
+        ak_buf_reserve(&memory, n_parts * sizeof(struct ak_bytes)))
+        return;
+    struct ak_bytes *parts = (struct ak_bytes *)(void *)memory.data;
+    parts[0] = ak_bytes(message->session, strlen(message->session));
+    parts[1] = message->header;
+    parts[2] = message->metadata;
+    parts[3] = message->content;
+    for (size_t i = 0; i < message->n_buffers; i++)
+        parts[4 + i] = message->buffers[i];
+    struct ak_frame frame = {
+        .type = AK_FRAME_REQUEST,
+        .kind = request->kind,
+        .id = request->id,
+        .arg =
+            request->channel == AK_CHANNEL_CONTROL ? AK_FRAME_CONTROL : AK_FRAME_SHELL,
+        .fd = -1,
+        .n_parts = n_parts,
+        .parts = parts,
+    };
+    kernel->n_open++;
+    ak_worker_forward(kernel, &frame);
+}
+
+/* Everything is refused with the reason when there is no Python to run it. */
+static void refuse(struct ak_kernel *kernel, struct ak_request *request) {
+    AK_BUF_AUTO content = {0};
+    const struct ak_buf *why = &kernel->start_failure;
+    if (ak_buf_add_str(&content, "{\"status\": \"error\", \"ename\": "
+                                 "\"KernelStartError\", \"evalue\": ") ||
+        ak_buf_add_json_string(&content, ak_buf_str(why), why->len) ||
+        ak_buf_add_str(&content, ", \"traceback\": [") ||
+        ak_buf_add_json_string(&content, ak_buf_str(why), why->len) ||
+        ak_buf_add_str(&content, "], \"execution_count\": 0}"))
+        return;
+    ak_request_reply(kernel, request, ak_bytes(content.data, content.len),
+                     ak_bytes("{}", 2), NULL);
+    request->released = true;
+    ak_request_done(kernel, request);
+}
+
+static void send_fence(struct ak_kernel *kernel, struct ak_request *request) {
+    struct ak_frame fence = {.type = AK_FRAME_FENCE, .arg = request->id, .fd = -1};
+    kernel->n_open++;
+    ak_worker_forward(kernel, &fence);
+}
+
+static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
+                     enum ak_channel channel) {
+    struct ak_request *request;
+    if (ak_request_new(kernel, &request, message, channel) < 0)
+        return;
+    ak_publish_status(kernel, "busy", ak_bytes(request->parent, request->parent_len));
+    bool waits = channel == AK_CHANNEL_SHELL && kernel->n_open > 0;
+    if (strcmp(message->msg_type, "kernel_info_request") == 0 && waits &&
+        kernel->process.state != AK_WORKER_DEAD) {
+        send_fence(kernel, request);
+        return;
+    }
+    if (ak_native_answer(kernel, request, message)) {
+        request->released = true;
+        ak_request_done(kernel, request);
+        return;
+    }
+    if (kernel->process.state == AK_WORKER_DEAD) {
+        refuse(kernel, request);
+        return;
+    }
+    if (request->kind == AK_KIND_UNKNOWN || request->kind >= AK_KIND_EXECUTE_INPUT) {
+        ak_debug("a message of unknown type \"%s\"", message->msg_type);
+        request->released = true;
+        ak_request_done(kernel, request);
+        return;
+    }
+    send_to_worker(kernel, request, message);
+}
+
+/* A message that is none is dropped and counted; the log hears of the first of a kind.
+ */
+static void reject(struct ak_kernel *kernel, int outcome, enum ak_channel channel) {
+    if (outcome <= 0 || outcome >= AK_MESSAGE_E_N)
+        return;
+    if (kernel->malformed[outcome]++ == 0)
+        ak_warning("a message on channel %d was dropped: %s (said once)", channel,
+                   ak_message_outcome(outcome));
+}
+
+void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel) {
+    for (int i = 0; i < BATCH; i++) {
+        struct ak_received received = {0};
+        int r = ak_channels_receive(kernel->channels, channel, &received);
+        if (r == 0) {
+            struct ak_message message;
+            r = ak_message_parse(&message, received.frames, received.n_frames,
+                                 kernel->signer);
+            if (r == 0) {
+                dispatch(kernel, &message, channel);
+                ak_message_done(&message);
+            } else {
+                reject(kernel, r, channel);
+            }
+        } else if (r == AK_CHANNEL_E_TOO_BIG) {
+            reject(kernel, AK_MESSAGE_E_TOO_BIG, channel);
+        }
+        bool stop = r == AK_CHANNEL_E_AGAIN && received.n_frames == 0;
+        ak_received_done(&received);
+        if (stop || r < 0)
+            return;
+    }
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The inside of a kernel, shared by the files of this layer. One thread. */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "kernel/kernel.h"
+#include "net/channel.h"
+#include "seam/frame.h"
+#include "seam/ring.h"
+#include "wire/conn.h"
+#include "wire/message.h"
+
+#define AK_NEVER UINT64_MAX
+
+/* One request of a client, from its arrival until nothing can refer to it any more. */
+struct ak_request {
+    struct ak_list link; /* ak_kernel.requests, in order of arrival */
+    uint64_t id;
+    enum ak_channel channel;
+    enum ak_kind kind;
+    char *reply_type; /* owned; NULL when there is no reply */
+    char *parent;     /* owned: the request's header, as it came */
+    size_t parent_len;
+    struct ak_bytes *identities; /* owned, with their bytes behind */
+    size_t n_identities;
+    bool started; /* its execute_input was published */
+    bool replied;
+    bool done;     /* its idle was sent */
+    bool released; /* the worker will not refer to it any more */
+};
+
+/* Text of one request that was collected and not published yet, in order. */
+struct ak_segment {
+    struct ak_list link; /* ak_kernel.segments */
+    uint64_t request;
+    int stream;
+    struct ak_buf text;
+};
+
+/* A message that iopub had no room for. */
+struct ak_backlog {
+    struct ak_list link; /* ak_kernel.backlog */
+    struct ak_buf topic, header, parent, metadata, content;
+    struct ak_buf *buffers; /* owned */
+    size_t n_buffers;
+    bool is_stream;
+};
+
+/* One pipe for what lands on descriptor 1 or 2, and whose it is. */
+struct ak_pipe {
+    int fd;                /* read end */
+    struct ak_buf waiting; /* bytes that no mark has claimed yet */
+    uint64_t position;     /* of the first waiting byte */
+    uint64_t since;        /* when the oldest of them came, or AK_NEVER */
+};
+
+enum ak_worker_state {
+    AK_WORKER_NONE,
+    AK_WORKER_STARTING, /* no HELLO yet */
+    AK_WORKER_READY,
+    AK_WORKER_DEAD, /* gone for good: every request gets an error */
+};
+
+/* A worker process and what connects it. */
+struct ak_process {
+    enum ak_worker_state state;
+    pid_t pid; /* and its process group; 0 when there is none */
+    uint64_t started_at;
+    struct ak_link *link;
+    struct ak_ring *ring;
+    struct ak_pipe pipes[2];
+    int fault_fd; /* read end of faulthandler's pipe */
+    struct ak_buf fault_text;
+    bool exited; /* reaped; status below */
+    int status;  /* as of waitpid */
+};
+
+/* A question to a client that waits for its input_reply. */
+struct ak_question {
+    struct ak_list link; /* ak_kernel.questions */
+    uint64_t request;
+    int fd;       /* takes the answer */
+    char *msg_id; /* owned: of the input_request */
+};
+
+struct ak_kernel {
+    const struct ak_kernel_config *config;
+    struct ak_conn conn;
+    struct ak_channels *channels;
+    struct ak_signer *signer;
+    struct ak_author *author;
+    struct ak_received received;
+    struct ak_process process;
+    int signal_fd;
+    int parent_fd;    /* pidfd of JPY_PARENT_PID, or -1 */
+    pid_t parent_pid; /* watched by pid, or 0 */
+    pid_t own_parent; /* getppid() at the start */
+
+    struct ak_map *requests_by_id;
+    struct ak_list requests; /* ak_request.link */
+    uint64_t next_id;
+    size_t n_open; /* forwarded to the worker and not done */
+
+    struct ak_list segments; /* ak_segment.link */
+    size_t segment_bytes;
+    uint64_t flush_at;    /* when segments are due, or AK_NEVER */
+    uint64_t quiet_until; /* streams before this would be too many messages */
+
+    struct ak_list backlog; /* ak_backlog.link */
+    uint64_t stalled_since; /* AK_NEVER while iopub has room */
+    uint64_t dropped_bytes;
+    size_t dropped_messages;
+    bool letting_go;
+
+    struct ak_list questions; /* ak_question.link */
+    size_t malformed[AK_MESSAGE_E_N];
+
+    struct ak_buf start_failure; /* why the worker cannot start */
+    bool stopping;               /* an orderly end has begun */
+    bool exit_after_reply;
+    bool terminated;     /* SIGTERM came */
+    uint64_t sigterm_at; /* when the group gets SIGTERM, or AK_NEVER */
+    uint64_t sigkill_at; /* when the group gets SIGKILL, or AK_NEVER */
+    bool over;           /* leave the loop */
+    int exit_code;
+};
+
+/* request.c */
+int ak_request_new(struct ak_kernel *kernel, struct ak_request **ret_request,
+                   const struct ak_message *message, enum ak_channel channel);
+struct ak_request *ak_request_find(struct ak_kernel *kernel, uint64_t id);
+void ak_request_free(struct ak_kernel *kernel, struct ak_request *request);
+/* Sends its reply, once. */
+void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
+                      struct ak_bytes content, struct ak_bytes metadata,
+                      const struct ak_frame *frame);
+/* Sends its idle, and busy again for the oldest one that is still open. Frees it when
+ * nobody needs it any more. */
+void ak_request_done(struct ak_kernel *kernel, struct ak_request *request);
+/* Error replies and idle for every open request; cause may be empty. */
+void ak_request_fail_all(struct ak_kernel *kernel, const char *ename,
+                         const char *evalue, bool publish_errors);
+
+/* publish.c: iopub. */
+struct ak_iopub_message {
+    const char *msg_type;
+    struct ak_bytes parent;
+    struct ak_bytes metadata;
+    struct ak_bytes content;
+    const struct ak_bytes *buffers;
+    size_t n_buffers;
+    struct ak_shared_map *shared;
+};
+void ak_publish(struct ak_kernel *kernel, const struct ak_iopub_message *message);
+void ak_publish_status(struct ak_kernel *kernel, const char *state,
+                       struct ak_bytes parent);
+void ak_publish_welcome(struct ak_kernel *kernel);
+/* Whether iopub has no room: nothing more is collected from the worker then. */
+bool ak_publish_stalled(const struct ak_kernel *kernel);
+/* Sends what waits, as far as there is room; gives up on it after a while. */
+void ak_publish_backlog(struct ak_kernel *kernel);
+void ak_publish_done(struct ak_kernel *kernel);
+
+/* stream.c: text of the worker, from ring and pipes to stream messages. */
+/* Collects the ring up to a position (UINT64_MAX: all of it). */
+void ak_stream_collect(struct ak_kernel *kernel, uint64_t position);
+void ak_stream_drain_pipe(struct ak_kernel *kernel, int pipe);
+/* Gives bytes that no mark claims in time to the request that runs. */
+void ak_stream_settle_pipes(struct ak_kernel *kernel, bool now);
+void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
+                   const char *text, size_t len);
+/* Publishes everything collected: of one request, or of all with 0. */
+void ak_stream_flush(struct ak_kernel *kernel, uint64_t request);
+/* Publishes what is due and says when to come back. */
+void ak_stream_tick(struct ak_kernel *kernel);
+void ak_stream_done(struct ak_kernel *kernel);
+
+/* dispatch.c: requests of clients. */
+void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel);
+/* native.c: those that need no Python. False when the type is not native. */
+bool ak_native_answer(struct ak_kernel *kernel, struct ak_request *request,
+                      const struct ak_message *message);
+void ak_native_kernel_info(struct ak_kernel *kernel, struct ak_request *request);
+/* usage.c */
+int ak_usage_add_json(struct ak_kernel *kernel, struct ak_buf *content);
+/* input.c */
+void ak_input_ask(struct ak_kernel *kernel, struct ak_frame *frame);
+void ak_input_answer(struct ak_kernel *kernel);
+void ak_input_drop(struct ak_kernel *kernel, uint64_t request);
+
+/* worker_link.c: frames of the worker. False when the link is closed. */
+bool ak_worker_frames(struct ak_kernel *kernel, int limit);
+void ak_worker_forward(struct ak_kernel *kernel, const struct ak_frame *frame);
+
+/* supervisor.c */
+int ak_supervisor_start(struct ak_kernel *kernel, bool respawned);
+void ak_supervisor_interrupt(struct ak_kernel *kernel);
+void ak_supervisor_reap(struct ak_kernel *kernel);
+/* Begins an orderly end: SHUTDOWN to the worker, then SIGTERM, then SIGKILL. */
+void ak_supervisor_stop(struct ak_kernel *kernel, bool restart);
+void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now);
+uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel);
+void ak_supervisor_kill(struct ak_kernel *kernel);
+void ak_supervisor_done(struct ak_kernel *kernel);
+/* The worker says that it cannot start. */
+void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len);

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a worker: born before the sockets are bound, so that both starts overlap;
+ * watched by SIGCHLD and waitpid, which work everywhere; ended by SHUTDOWN, then
+ * SIGTERM, then SIGKILL to its whole process group, each after its grace.
+ *
+ * Death loses nothing: frames, ring, pipes and faulthandler's words outlive the process
+ * and are delivered first; then the cells that ran are told what happened, and every
+ * open request gets its reply.
+ */
+#include "kernel/kernel-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "seam/descriptors.h"
+
+AK_LOG_MODULE("supervisor");
+
+#define HELLO_SECONDS 10
+#define SIGTERM_MS 2500      /* after SHUTDOWN, for atexit handlers and threads */
+#define SIGTERM_HURRY_MS 500 /* after a SIGTERM of ours */
+#define SIGKILL_MS 2000      /* after SIGTERM */
+#define GROUP_MS 200         /* for the worker's children, once it is gone */
+#define FAULT_MAX (64u << 10)
+
+struct birth {
+    int at_birth[AK_DESCRIPTOR_N]; /* the worker's ends, by their number in the worker
+                                    */
+    int out[2];
+    int fault;
+    int link;
+    struct ak_ring_fds ring;
+};
+
+static void close_all(int *fds, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        ak_close_clear(&fds[i]);
+}
+
+static int make_pipe(int *ret_read, int *ret_write) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return ak_error_origin(errno);
+    *ret_read = fds[0];
+    *ret_write = fds[1];
+    (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static int prepare(struct birth *birth) {
+    int *child = birth->at_birth;
+    int r = ak_link_pair(&birth->link, &child[AK_DESCRIPTOR_LINK]);
+    if (!r)
+        r = ak_ring_create(&birth->ring);
+    if (!r)
+        r = make_pipe(&birth->out[0], &child[AK_DESCRIPTOR_STDOUT]);
+    if (!r)
+        r = make_pipe(&birth->out[1], &child[AK_DESCRIPTOR_STDERR]);
+    if (!r)
+        r = make_pipe(&birth->fault, &child[AK_DESCRIPTOR_FAULT]);
+    if (r)
+        return r;
+    child[AK_DESCRIPTOR_STDIN] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    child[AK_DESCRIPTOR_RING] = fcntl(birth->ring.memory, F_DUPFD_CLOEXEC, 0);
+    child[AK_DESCRIPTOR_DATA] = fcntl(birth->ring.data, F_DUPFD_CLOEXEC, 0);
+    child[AK_DESCRIPTOR_ROOM] = fcntl(birth->ring.room, F_DUPFD_CLOEXEC, 0);
+    child[AK_DESCRIPTOR_LOG] = fcntl(ak_log_fd(), F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < AK_DESCRIPTOR_N; i++) {
+        if (child[i] < 0)
+            return ak_error_origin(errno);
+    }
+    return 0;
+}
+
+/* Between fork and exec: descriptors to their numbers, signals as a fresh program
+ * expects them, a process group of its own. */
+static void become_worker(struct ak_kernel *kernel, struct birth *birth) {
+    int far[AK_DESCRIPTOR_N];
+    for (int i = 0; i < AK_DESCRIPTOR_N; i++) {
+        far[i] = fcntl(birth->at_birth[i], F_DUPFD_CLOEXEC, AK_DESCRIPTOR_N + 1);
+        if (far[i] < 0)
+            _exit(127);
+    }
+    for (int i = 0; i < AK_DESCRIPTOR_N; i++) {
+        if (dup2(far[i], i) < 0)
+            _exit(127);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    setpgid(0, 0);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(kernel->config->worker_argv[0], kernel->config->worker_argv);
+    dprintf(AK_DESCRIPTOR_LOG, "akernel: cannot run %s: %s\n",
+            kernel->config->worker_argv[0], strerror(errno));
+    _exit(127);
+}
+
+static int adopt(struct ak_process *process, struct birth *birth, pid_t pid) {
+    *process = (struct ak_process){
+        .state = AK_WORKER_STARTING,
+        .pid = pid,
+        .started_at = ak_clock_now(),
+        .fault_fd = ak_take_fd(&birth->fault),
+    };
+    for (int i = 0; i < 2; i++)
+        process->pipes[i] =
+            (struct ak_pipe){.fd = ak_take_fd(&birth->out[i]), .since = AK_NEVER};
+    int r = ak_link_new(&process->link, birth->link);
+    if (r)
+        return ak_error_fold(r);
+    birth->link = -1;
+    r = ak_ring_new(&process->ring, &birth->ring);
+    if (r)
+        return ak_error_fold(r);
+    birth->ring = (struct ak_ring_fds){-1, -1, -1};
+    return 0;
+}
+
+static int send_start(struct ak_kernel *kernel, bool respawned) {
+    json_auto_t *start = json_object();
+    json_t *modes = json_array(); /* borrowed once it is in start */
+    json_object_set_new(start, "modes", modes);
+    for (size_t i = 0; i < kernel->config->n_modes; i++)
+        json_array_append_new(modes, json_string(kernel->config->modes[i]));
+    json_object_set_new(start, "seam", json_integer(AK_SEAM_VERSION));
+    if (kernel->config->python)
+        json_object_set_new(start, "python", json_string(kernel->config->python));
+    json_object_set_new(start, "respawned", json_boolean(respawned));
+    json_object_set_new(start, "session_name", json_string(kernel->conn.session_name));
+    json_object_set_new(start, "connection_file",
+                        json_string(kernel->conn.path ? kernel->conn.path : ""));
+    AK_CLEANUP(ak_freep) char *text = json_dumps(start, JSON_COMPACT);
+    if (!text)
+        return ak_error_origin(ENOMEM);
+    struct ak_bytes part = ak_bytes(text, strlen(text));
+    struct ak_frame frame = {
+        .type = AK_FRAME_START, .fd = -1, .n_parts = 1, .parts = &part};
+    return ak_error_fold(ak_link_enqueue(kernel->process.link, &frame));
+}
+
+int ak_supervisor_start(struct ak_kernel *kernel, bool respawned) {
+    struct birth birth = {
+        .out = {-1, -1}, .fault = -1, .link = -1, .ring = {-1, -1, -1}};
+    memset(birth.at_birth, -1, sizeof(birth.at_birth));
+    int r = prepare(&birth);
+    pid_t pid = r ? -1 : fork();
+    if (pid == 0)
+        become_worker(kernel, &birth);
+    if (!r && pid < 0)
+        r = ak_error_origin(errno);
+    if (!r) {
+        setpgid(pid, pid); /* whoever comes first of parent and child */
+        r = adopt(&kernel->process, &birth, pid);
+    }
+    close_all(birth.at_birth, AK_DESCRIPTOR_N);
+    close_all(birth.out, 2);
+    ak_close_clear(&birth.fault);
+    ak_close_clear(&birth.link);
+    ak_close_clear(&birth.ring.memory);
+    ak_close_clear(&birth.ring.data);
+    ak_close_clear(&birth.ring.room);
+    return r ? r : send_start(kernel, respawned);
+}
+
+void ak_supervisor_interrupt(struct ak_kernel *kernel) {
+    ak_input_drop(kernel, 0);
+    /* Before HELLO nothing runs that could be interrupted, and no handler is there. */
+    if (kernel->process.state == AK_WORKER_READY && !kernel->process.exited)
+        kill(-kernel->process.pid, SIGINT);
+}
+
+void ak_supervisor_kill(struct ak_kernel *kernel) {
+    if (kernel->process.pid)
+        kill(-kernel->process.pid, SIGKILL);
+}
+
+void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len) {
+    if (kernel->process.state == AK_WORKER_DEAD)
+        return;
+    ak_buf_clear(&kernel->start_failure);
+    (void)ak_buf_add(&kernel->start_failure, why, len);
+    ak_error("%s", ak_buf_str(&kernel->start_failure));
+    kernel->process.state = AK_WORKER_DEAD;
+    ak_supervisor_kill(kernel);
+    ak_request_fail_all(kernel, "KernelStartError", ak_buf_str(&kernel->start_failure),
+                        false);
+    ak_publish_status(kernel, "dead", ak_bytes(NULL, 0));
+    kernel->exit_code = 1;
+    kernel->over = true;
+}
+
+/* --- death -------------------------------------------------------------------------
+ */
+
+static void collect_fault(struct ak_process *process) {
+    char chunk[4096];
+    ssize_t n;
+    if (process->fault_fd < 0)
+        return;
+    while ((n = read(process->fault_fd, chunk, sizeof(chunk))) > 0) {
+        if (process->fault_text.len < FAULT_MAX)
+            (void)ak_buf_add(&process->fault_text, chunk, (size_t)n);
+    }
+}
+
+/* Everything that the worker had said before it died, in order. */
+static void collect_last_words(struct ak_kernel *kernel) {
+    (void)ak_worker_frames(kernel, 1 << 20);
+    ak_stream_collect(kernel, UINT64_MAX);
+    for (int i = 0; i < 2; i++)
+        ak_stream_drain_pipe(kernel, i);
+    ak_stream_settle_pipes(kernel, true);
+    collect_fault(&kernel->process);
+    ak_stream_flush(kernel, 0);
+}
+
+static void describe_death(struct ak_kernel *kernel, struct ak_buf *text) {
+    int status = kernel->process.status;
+    if (WIFSIGNALED(status)) {
+        int number = WTERMSIG(status);
+        const char *name = sigabbrev_np(number);
+        (void)ak_buf_addf(text, "Python was killed by SIG%s (%s)", name ? name : "?",
+                          strsignal(number));
+        if (number == SIGKILL)
+            (void)ak_buf_add_str(text, ": by somebody, or by the system for want of "
+                                       "memory (the kernel's log tells)");
+    } else {
+        (void)ak_buf_addf(text,
+                          "Python ended by itself with exit code %d (os._exit, or "
+                          "a library that gave up)",
+                          WEXITSTATUS(status));
+    }
+    (void)ak_buf_add_str(text, kernel->config->respawn
+                                   ? ". The kernel goes on with a fresh Python: all "
+                                     "variables are lost."
+                                   : ". The kernel ends: restart it to go on; all "
+                                     "variables are lost.");
+    if (kernel->process.fault_text.len) {
+        (void)ak_buf_add_char(text, '\n');
+        (void)ak_buf_add(text, kernel->process.fault_text.data,
+                         kernel->process.fault_text.len);
+    }
+}
+
+static void release_process(struct ak_kernel *kernel) {
+    struct ak_process *process = &kernel->process;
+    for (int i = 0; i < 2; i++) {
+        ak_close_clear(&process->pipes[i].fd);
+        ak_buf_done(&process->pipes[i].waiting);
+    }
+    ak_close_clear(&process->fault_fd);
+    ak_buf_done(&process->fault_text);
+    process->link = ak_link_free(process->link);
+    process->ring = ak_ring_free(process->ring);
+}
+
+/* The worker's group may hold children of the user. They get a moment. */
+static void end_group(pid_t group) {
+    if (kill(-group, SIGTERM) < 0)
+        return;
+    uint64_t deadline = ak_clock_now() + GROUP_MS * AK_NS_PER_MS;
+    while (ak_clock_now() < deadline && kill(-group, 0) == 0) {
+        if (waitpid(-group, NULL, WNOHANG) < 0 && errno == ECHILD)
+            break;
+        poll(NULL, 0, 5);
+    }
+    kill(-group, SIGKILL);
+    while (waitpid(-group, NULL, WNOHANG) > 0)
+        ;
+}
+
+static void respawn(struct ak_kernel *kernel) {
+    ak_publish_status(kernel, "restarting", ak_bytes(NULL, 0));
+    release_process(kernel);
+    if (ak_supervisor_start(kernel, true) < 0) {
+        kernel->over = true;
+        kernel->exit_code = 1;
+        return;
+    }
+    ak_publish_status(kernel, "starting", ak_bytes(NULL, 0));
+    ak_publish_status(kernel, "idle", ak_bytes(NULL, 0));
+}
+
+static void died(struct ak_kernel *kernel) {
+    int status = kernel->process.status;
+    collect_last_words(kernel);
+    ak_input_drop(kernel, 0);
+    end_group(kernel->process.pid);
+    if (kernel->process.state == AK_WORKER_STARTING && !kernel->stopping) {
+        static const char why[] =
+            "the worker ended before Python had started; its last "
+            "words are on stderr of the kernel";
+        kernel->process.pid = 0;
+        ak_supervisor_failed(kernel, why, sizeof(why) - 1);
+        return;
+    }
+    kernel->process.pid = 0;
+    if (kernel->process.state == AK_WORKER_DEAD)
+        return;
+    AK_BUF_AUTO text = {0};
+    describe_death(kernel, &text);
+    bool expected = kernel->stopping;
+    ak_request_fail_all(kernel, "DeadKernelError",
+                        expected ? "the kernel was shut down" : ak_buf_str(&text),
+                        true);
+    if (!expected) {
+        ak_error("%s", ak_buf_str(&text));
+        if (kernel->config->respawn) {
+            respawn(kernel);
+            return;
+        }
+        ak_publish_status(kernel, "dead", ak_bytes(NULL, 0));
+        kernel->exit_code = WIFSIGNALED(status)        ? 128 + WTERMSIG(status)
+                            : WEXITSTATUS(status) != 0 ? WEXITSTATUS(status)
+                                                       : 1;
+    }
+    kernel->process.state = AK_WORKER_DEAD;
+    kernel->over = true;
+}
+
+void ak_supervisor_reap(struct ak_kernel *kernel) {
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != kernel->process.pid)
+            continue; /* a child that the user left behind */
+        kernel->process.exited = true;
+        kernel->process.status = status;
+        died(kernel);
+        return;
+    }
+}
+
+/* --- the end -----------------------------------------------------------------------
+ */
+
+void ak_supervisor_stop(struct ak_kernel *kernel, bool restart) {
+    uint64_t now = ak_clock_now();
+    if (kernel->stopping)
+        return;
+    kernel->stopping = true;
+    ak_input_drop(kernel, 0);
+    if (!kernel->process.pid || kernel->process.state == AK_WORKER_DEAD) {
+        kernel->over = true;
+        return;
+    }
+    struct ak_frame frame = {.type = AK_FRAME_SHUTDOWN, .arg = restart, .fd = -1};
+    ak_worker_forward(kernel, &frame);
+    kernel->sigterm_at = now + SIGTERM_MS * AK_NS_PER_MS;
+}
+
+void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
+    struct ak_process *process = &kernel->process;
+    if (kernel->terminated && kernel->sigterm_at != AK_NEVER) {
+        uint64_t hurry = now + SIGTERM_HURRY_MS * AK_NS_PER_MS;
+        kernel->sigterm_at = hurry < kernel->sigterm_at ? hurry : kernel->sigterm_at;
+        kernel->terminated = false;
+    }
+    if (process->pid && now >= kernel->sigterm_at) {
+        kill(-process->pid, SIGTERM);
+        kernel->sigterm_at = AK_NEVER;
+        kernel->sigkill_at = now + SIGKILL_MS * AK_NS_PER_MS;
+    }
+    if (process->pid && now >= kernel->sigkill_at) {
+        kill(-process->pid, SIGKILL);
+        kernel->sigkill_at = AK_NEVER;
+    }
+    if (process->state == AK_WORKER_STARTING &&
+        now - process->started_at > HELLO_SECONDS * AK_NS_PER_S) {
+        static const char why[] = "Python did not start within 10 s";
+        ak_supervisor_failed(kernel, why, sizeof(why) - 1);
+    }
+}
+
+uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel) {
+    uint64_t deadline = kernel->sigterm_at < kernel->sigkill_at ? kernel->sigterm_at
+                                                                : kernel->sigkill_at;
+    if (kernel->process.state == AK_WORKER_STARTING) {
+        uint64_t hello = kernel->process.started_at + HELLO_SECONDS * AK_NS_PER_S + 1;
+        deadline = hello < deadline ? hello : deadline;
+    }
+    return deadline;
+}
+
+void ak_supervisor_done(struct ak_kernel *kernel) {
+    if (kernel->process.pid) {
+        ak_supervisor_kill(kernel);
+        while (waitpid(kernel->process.pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    release_process(kernel);
+}
