@@ -1,11 +1,343 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Writes a kernelspec: kernel.json with everything that the kernel has to know before
+ * Python runs, and the logos. It is made in a directory beside its place and moved
+ * there, so that a front end never sees half of one.
+ *
+ * The kernel runs user code in the environment that it was installed for. Its python
+ * has to be of the minor version that the worker was built for; where it is another
+ * build of it, the worker is loaded by that python as a module instead of embedding its
+ * own.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build_config.h"
 #include "cli/cli.h"
+#include "cli/modes.h"
+#include "cli/paths.h"
+#include "cli/places.h"
+#include "cli/probe.h"
+
+#define ENV_MAX 64
+
+static const char help[] =
+    "usage: akernel install [MODE] [options]\n"
+    "\n"
+    "Makes the kernel known to Jupyter, for the Python of the active virtual\n"
+    "environment, else for the one that akernel was built with.\n"
+    "\n"
+    "  MODE                 how cells run: async (default: a cell that awaits lets "
+    "later\n"
+    "                       cells start), concurrent (the same, and no cell waits for "
+    "a\n"
+    "                       name), chained (one cell after the other)\n"
+    "  --python PATH        the Python whose environment cells see\n"
+    "  --user               for this user\n"
+    "  --sys-prefix         into the prefix of that Python\n"
+    "  --prefix DIR         into DIR/share/jupyter/kernels\n"
+    "                       (default: the virtual environment, else this user)\n"
+    "  --name NAME          the kernel's name (default: akernel and the modes)\n"
+    "  --display-name TEXT  what front ends show\n"
+    "  --env K=V            a variable of the kernel's environment; may be repeated\n"
+    "  -c, --cache-dir DIR  where the mode \"cache\" keeps its files\n";
+
+struct options {
+    const char *mode, *python, *prefix, *name, *display_name, *cache_dir;
+    const char *env[ENV_MAX];
+    size_t n_env;
+    bool user, sys_prefix, help;
+};
+
+static int usage(const char *format, const char *what) {
+    fprintf(stderr, "akernel: ");
+    fprintf(stderr, format, what);
+    fprintf(stderr, "; \"akernel install --help\" tells more\n");
+    return 2;
+}
+
+/* The value of "--name value" or "--name=value": 1 taken, 0 another option, -1 none. */
+static int take(const char *name, int argc, char **argv, int *i, const char **ret) {
+    size_t len = strlen(name);
+    if (strncmp(argv[*i], name, len) != 0)
+        return 0;
+    if (argv[*i][len] == '=') {
+        *ret = argv[*i] + len + 1;
+        return 1;
+    }
+    if (argv[*i][len] != '\0')
+        return 0;
+    if (*i + 1 >= argc)
+        return -1;
+    *ret = argv[++*i];
+    return 1;
+}
+
+static int parse_one(struct options *o, int argc, char **argv, int *i) {
+    const char *arg = argv[*i];
+    const char *env = NULL;
+    const struct {
+        const char *name;
+        const char **slot;
+    } valued[] = {
+        {"--python", &o->python},
+        {"--prefix", &o->prefix},
+        {"--name", &o->name},
+        {"--display-name", &o->display_name},
+        {"--cache-dir", &o->cache_dir},
+        {"-c", &o->cache_dir},
+        {"--env", &env},
+    };
+    for (size_t k = 0; k < sizeof(valued) / sizeof(valued[0]); k++) {
+        int taken = take(valued[k].name, argc, argv, i, valued[k].slot);
+        if (taken < 0)
+            return usage("%s needs a value", arg);
+        if (!taken)
+            continue;
+        if (env && (!strchr(env, '=') || env[0] == '='))
+            return usage("--env takes NAME=VALUE, not \"%s\"", env);
+        if (env && o->n_env == ENV_MAX)
+            return usage("%s was given too often", "--env");
+        if (env)
+            o->env[o->n_env++] = env;
+        return 0;
+    }
+    if (strcmp(arg, "--user") == 0)
+        o->user = true;
+    else if (strcmp(arg, "--sys-prefix") == 0)
+        o->sys_prefix = true;
+    else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+        o->help = true;
+    else if (arg[0] != '-' && !o->mode)
+        o->mode = arg;
+    else
+        return usage("\"%s\" is not understood", arg);
+    return 0;
+}
+
+static bool good_name(const char *name) {
+    return name[0] &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == 0;
+}
+
+/* The Python to install for: asked for, of the virtual environment, or built with. */
+static int find_python(const struct options *o, struct ak_probe *probe,
+                       struct ak_buf *message) {
+    const char *venv = getenv("VIRTUAL_ENV");
+    AK_BUF_AUTO path = {0};
+    if (o->python)
+        (void)ak_buf_add_str(&path, o->python);
+    else if (venv && venv[0])
+        (void)ak_buf_addf(&path, "%s/bin/python", venv);
+    else
+        (void)ak_buf_add_str(&path, AK_PYTHON_EXECUTABLE);
+    if (ak_probe_python(probe, ak_buf_str(&path), message) < 0)
+        return -1;
+    size_t minor = strcspn(AK_PYTHON_VERSION, ".");
+    minor += 1 + strcspn(AK_PYTHON_VERSION + minor + 1, ".");
+    if (probe->free_threaded) {
+        (void)ak_buf_addf(
+            message, "%s is a free-threaded Python, which akernel does not support",
+            probe->executable);
+    } else if (strlen(probe->minor) != minor ||
+               memcmp(probe->minor, AK_PYTHON_VERSION, minor) != 0) {
+        (void)ak_buf_addf(
+            message,
+            "%s is Python %s, but this akernel was built for Python %.*s. "
+            "Build one for it: meson setup build-%s -Dpython=%s",
+            probe->executable, probe->version, (int)minor, AK_PYTHON_VERSION,
+            probe->minor, probe->executable);
+    }
+    return message->len ? -1 : 0;
+}
+
+static int find_place(const struct options *o, const struct ak_probe *probe,
+                      struct ak_buf *dir) {
+    if (o->prefix && o->prefix[0] != '/') {
+        char cwd[4096];
+        if (!getcwd(cwd, sizeof(cwd)) || ak_buf_addf(dir, "%s/", cwd))
+            return -1;
+    }
+    if (o->prefix)
+        return ak_places_prefix(o->prefix, dir);
+    if (o->sys_prefix || (!o->user && probe->virtual_environment))
+        return ak_places_prefix(probe->prefix, dir);
+    return ak_places_user(dir);
+}
+
+static void append(json_t *array, const char *text) {
+    json_array_append_new(array, json_string(text));
+}
+
+static json_t *make_argv(const struct ak_modes *modes, const struct ak_probe *probe,
+                         const char *program) {
+    json_t *argv = json_array();
+    AK_BUF_AUTO mode = {0};
+    for (size_t i = 0; i < modes->n_names; i++)
+        (void)ak_buf_addf(&mode, "%s%s", i ? "-" : "", modes->names[i]);
+    append(argv, program);
+    append(argv, "launch");
+    append(argv, mode.len ? ak_buf_str(&mode) : "async");
+    append(argv, "--python");
+    append(argv, probe->executable);
+    append(argv, "--python-version");
+    append(argv, probe->version);
+    if (!probe->same_build)
+        append(argv, "--extension");
+    append(argv, "-f");
+    append(argv, "{connection_file}");
+    return argv;
+}
+
+static json_t *make_env(const struct options *o) {
+    json_t *env = json_object();
+    for (size_t i = 0; i < o->n_env; i++) {
+        const char *equals = strchr(o->env[i], '=');
+        AK_BUF_AUTO name = {0};
+        if (ak_buf_add(&name, o->env[i], (size_t)(equals - o->env[i])) == 0)
+            json_object_set_new(env, ak_buf_str(&name), json_string(equals + 1));
+    }
+    if (o->cache_dir)
+        json_object_set_new(env, "AKERNEL_CACHE_DIR", json_string(o->cache_dir));
+    return env;
+}
+
+static json_t *make_spec(const struct options *o, const struct ak_modes *modes,
+                         const struct ak_probe *probe, const char *program) {
+    AK_BUF_AUTO display_name = {0};
+    (void)ak_buf_add_str(&display_name, "Python 3 (akernel");
+    for (size_t i = 0; i < modes->n_names; i++)
+        (void)ak_buf_addf(&display_name, "%s%s", i ? ", " : " ", modes->names[i]);
+    (void)ak_buf_add_char(&display_name, ')');
+    json_t *spec = json_object();
+    json_object_set_new(spec, "argv", make_argv(modes, probe, program));
+    json_object_set_new(
+        spec, "display_name",
+        json_string(o->display_name ? o->display_name : ak_buf_str(&display_name)));
+    json_object_set_new(spec, "language", json_string("python"));
+    json_object_set_new(spec, "interrupt_mode", json_string("signal"));
+    json_object_set_new(spec, "kernel_protocol_version", json_string("5.5"));
+    json_object_set_new(spec, "env", make_env(o));
+    json_object_set_new(
+        spec, "metadata",
+        json_pack("{s:b, s:[s]}", "debugger", 0, "supported_encryption", "curve"));
+    return spec;
+}
+
+static int copy_file(const char *from, const char *to) {
+    FILE *in = fopen(from, "re");
+    FILE *out = in ? fopen(to, "we") : NULL;
+    int r = in && out ? 0 : -errno;
+    char chunk[8192];
+    size_t n;
+    while (!r && (n = fread(chunk, 1, sizeof(chunk), in)) > 0)
+        r = fwrite(chunk, 1, n, out) == n ? 0 : -EIO;
+    if (in)
+        fclose(in);
+    if (out && fclose(out) != 0 && !r)
+        r = -errno;
+    return r;
+}
+
+/* Fills a fresh directory. 0 or -errno. */
+static int fill(const char *dir, json_t *spec) {
+    static const char *const logos[] = {"logo-32x32.png", "logo-64x64.png",
+                                        "logo-svg.svg"};
+    AK_BUF_AUTO path = {0};
+    if (ak_buf_addf(&path, "%s/kernel.json", dir))
+        return -ENOMEM;
+    if (json_dump_file(spec, ak_buf_str(&path), JSON_INDENT(2) | JSON_PRESERVE_ORDER) <
+        0)
+        return -EIO;
+    for (size_t i = 0; i < sizeof(logos) / sizeof(logos[0]); i++) {
+        AK_BUF_AUTO from = {0};
+        AK_BUF_AUTO to = {0};
+        if (ak_paths_share(logos[i], &from) || ak_buf_addf(&to, "%s/%s", dir, logos[i]))
+            continue; /* a kernel without its logo still works */
+        int r = copy_file(ak_buf_str(&from), ak_buf_str(&to));
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int write_spec(const char *place, const char *name, json_t *spec) {
+    AK_BUF_AUTO temporary = {0};
+    AK_BUF_AUTO final = {0};
+    int r = ak_places_make(place);
+    if (r)
+        return r;
+    if (ak_buf_addf(&temporary, "%s/.%s-XXXXXX", place, name) ||
+        ak_buf_addf(&final, "%s/%s", place, name))
+        return -ENOMEM;
+    if (!mkdtemp(temporary.data) || chmod(temporary.data, 0755) < 0)
+        return -errno;
+    r = fill(temporary.data, spec);
+    if (!r && access(final.data, F_OK) == 0)
+        r = ak_places_remove(final.data);
+    if (!r && rename(temporary.data, final.data) < 0)
+        r = -errno;
+    if (r)
+        (void)ak_places_remove(temporary.data);
+    return r;
+}
+
+static int install(const struct options *o, const struct ak_modes *modes) {
+    AK_CLEANUP(ak_probe_done) struct ak_probe probe = {0};
+    AK_BUF_AUTO message = {0};
+    AK_BUF_AUTO place = {0};
+    AK_BUF_AUTO program = {0};
+    AK_BUF_AUTO name = {0};
+    if (find_python(o, &probe, &message) < 0) {
+        fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
+        return 1;
+    }
+    if (find_place(o, &probe, &place) || ak_paths_program(&program) ||
+        (o->name ? ak_buf_add_str(&name, o->name)
+                 : ak_modes_kernel_name(modes, &name))) {
+        fprintf(stderr, "akernel: the place for the kernelspec cannot be found\n");
+        return 1;
+    }
+    json_auto_t *spec = make_spec(o, modes, &probe, ak_buf_str(&program));
+    int r = write_spec(ak_buf_str(&place), ak_buf_str(&name), spec);
+    if (r) {
+        fprintf(stderr, "akernel: the kernelspec cannot be written to %s/%s: %s\n",
+                ak_buf_str(&place), ak_buf_str(&name), strerror(-r));
+        return 1;
+    }
+    printf("Installed the kernel \"%s\" in %s/%s\nIt runs Python %s of %s%s\n",
+           ak_buf_str(&name), ak_buf_str(&place), ak_buf_str(&name), probe.version,
+           probe.executable,
+           probe.same_build ? "" : " (which loads the worker as a module)");
+    return 0;
+}
+
 int ak_cli_install(int argc, char **argv) {
-    return 1;
-}
-int ak_cli_uninstall(int argc, char **argv) {
-    return 1;
-}
-int ak_cli_list(int argc, char **argv) {
-    return 1;
+    struct options options = {0};
+    struct ak_modes modes = {0};
+    AK_BUF_AUTO message = {0};
+    for (int i = 0; i < argc; i++) {
+        int r = parse_one(&options, argc, argv, &i);
+        if (r)
+            return r;
+    }
+    if (options.help) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (options.user + options.sys_prefix + (options.prefix != NULL) > 1)
+        return usage("%s exclude each other", "--user, --sys-prefix and --prefix");
+    if (options.name && !good_name(options.name))
+        return usage("\"%s\" is no name for a kernel: use a-z, 0-9, '.', '_' and '-'",
+                     options.name);
+    if (options.mode && ak_modes_parse(&modes, options.mode, &message) < 0) {
+        fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
+        return 2;
+    }
+    return install(&options, &modes);
 }
