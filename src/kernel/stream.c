@@ -25,6 +25,7 @@
 
 AK_LOG_MODULE("stream");
 
+#define FIRST_MS 1 /* one print is often several writes */
 #define FLUSH_MS 10
 #define MESSAGE_NS 1250000u /* 800 messages a second */
 #define MESSAGE_BYTES (256u << 10)
@@ -68,8 +69,8 @@ void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
         return;
     kernel->segment_bytes += len;
     if (kernel->flush_at == AK_NEVER) {
-        uint64_t now = ak_clock_now();
-        kernel->flush_at = kernel->quiet_until > now ? kernel->quiet_until : now;
+        uint64_t soon = ak_clock_now() + FIRST_MS * AK_NS_PER_MS;
+        kernel->flush_at = kernel->quiet_until > soon ? kernel->quiet_until : soon;
     }
 }
 
