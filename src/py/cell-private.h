@@ -60,7 +60,8 @@ void ak_cell_compile(struct ak_cell *cell);
 
 /* step.c: the coroutine object of a cell. New reference. */
 PyObject *ak_step_coroutine(struct ak_cell *cell);
-/* The bytecode offset at which the body is suspended, or -1. */
+/* The bytecode offset at which the body is suspended: -1 when it is not, AK_EFFECTS_END
+ * when it is over. */
 int ak_step_offset(const struct ak_cell *cell);
 
 /* outcome.c: makes the reply. Success, or the pending exception. Both publish what is

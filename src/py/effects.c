@@ -337,7 +337,8 @@ bool ak_effects_bound_at(const struct ak_effects *effects, const char *name,
                          int offset) {
     if (!effects->body || offset < 0)
         return false;
-    const uint64_t *set = ak_flow_at(effects->body, offset);
+    const uint64_t *set = offset == AK_EFFECTS_END ? effects->body->exit
+                                                   : ak_flow_at(effects->body, offset);
     for (size_t i = 0; set && i < effects->body_names.n_items; i++) {
         if (strcmp(effects->body_names.items[i], name) == 0)
             return ak_flow_has(effects->body, set, (int)i);

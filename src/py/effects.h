@@ -14,6 +14,7 @@
  * "from m import *" sets binds_unknown.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -37,6 +38,9 @@ const struct ak_names *ak_effects_binds(const struct ak_effects *effects);
 const struct ak_names *ak_effects_binds_later(const struct ak_effects *effects);
 const struct ak_names *ak_effects_deletes(const struct ak_effects *effects);
 bool ak_effects_binds_unknown(const struct ak_effects *effects);
+
+/* The offset behind the last instruction of the body: the last expression runs. */
+#define AK_EFFECTS_END INT_MAX
 
 /* Whether, with the module-level code suspended at that bytecode offset (a frame's
  * f_lasti, in bytes), the name is surely bound by what ran before it. */

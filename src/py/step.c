@@ -280,6 +280,8 @@ int ak_cell_setup(struct ak_state *state, PyObject *module) {
 }
 
 int ak_step_offset(const struct ak_cell *cell) {
+    if (cell->phase == AK_CELL_EXPRESSION)
+        return AK_EFFECTS_END;
     if (cell->phase != AK_CELL_BODY || !cell->inner)
         return -1;
     AK_PYREF frame = PyObject_GetAttrString(cell->inner, "cr_frame");
