@@ -49,7 +49,6 @@ struct ak_backlog {
     struct ak_buf topic, header, parent, metadata, content;
     struct ak_buf *buffers; /* owned */
     size_t n_buffers;
-    bool is_stream;
 };
 
 /* One pipe for what lands on descriptor 1 or 2, and whose it is. */

@@ -194,7 +194,7 @@ static long timeout_ms(struct ak_kernel *kernel, uint64_t now) {
     if (kernel->process.pipes[0].since != AK_NEVER ||
         kernel->process.pipes[1].since != AK_NEVER)
         at = earlier(at, now + 10 * AK_NS_PER_MS);
-    if (kernel->stalled_since != AK_NEVER)
+    if (ak_publish_stalled(kernel))
         at = earlier(at, now + STALL_CHECK_MS * AK_NS_PER_MS);
     if (kernel->parent_fd < 0)
         at = earlier(at, now + PARENT_CHECK_MS * AK_NS_PER_MS);

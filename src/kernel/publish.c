@@ -34,12 +34,10 @@ static int copy(struct ak_buf *buf, struct ak_bytes bytes) {
 }
 
 /* Keeps a message that could not be sent. */
-static bool keep(struct ak_kernel *kernel, const struct ak_sending *sending,
-                 bool is_stream) {
+static bool keep(struct ak_kernel *kernel, const struct ak_sending *sending) {
     struct ak_backlog *entry = calloc(1, sizeof(*entry));
     if (!entry)
         return false;
-    entry->is_stream = is_stream;
     entry->buffers = calloc(sending->n_buffers + 1, sizeof(*entry->buffers));
     bool ok = entry->buffers && copy(&entry->topic, sending->identities[0]) == 0 &&
               copy(&entry->header, sending->header) == 0 &&
@@ -63,19 +61,22 @@ static void drop(struct ak_kernel *kernel, size_t n_bytes) {
     kernel->dropped_bytes += n_bytes;
 }
 
-static void send_or_keep(struct ak_kernel *kernel, const struct ak_sending *sending,
-                         bool is_stream) {
-    if (kernel->letting_go) {
-        drop(kernel, sending->content.len);
-        return;
-    }
+static void tell_dropped(struct ak_kernel *kernel);
+
+static void send_or_keep(struct ak_kernel *kernel, const struct ak_sending *sending) {
     int r = AK_CHANNEL_E_AGAIN;
     if (ak_list_empty(&kernel->backlog))
         r = ak_channels_send(kernel->channels, AK_CHANNEL_IOPUB, kernel->signer,
                              sending);
-    if (r == 0)
+    if (r == 0) {
+        if (kernel->letting_go) {
+            kernel->letting_go = false;
+            kernel->stalled_since = AK_NEVER;
+            tell_dropped(kernel);
+        }
         return;
-    if (r != AK_CHANNEL_E_AGAIN || !keep(kernel, sending, is_stream)) {
+    }
+    if (r != AK_CHANNEL_E_AGAIN || kernel->letting_go || !keep(kernel, sending)) {
         drop(kernel, sending->content.len);
         return;
     }
@@ -104,7 +105,7 @@ void ak_publish(struct ak_kernel *kernel, const struct ak_iopub_message *message
         .n_buffers = message->n_buffers,
         .shared = message->shared,
     };
-    send_or_keep(kernel, &sending, strcmp(message->msg_type, "stream") == 0);
+    send_or_keep(kernel, &sending);
 }
 
 void ak_publish_status(struct ak_kernel *kernel, const char *state,
@@ -150,7 +151,7 @@ void ak_publish_welcome(struct ak_kernel *kernel) {
             .header = ak_bytes(header.data, header.len),
             .content = ak_bytes(content.data, content.len),
         };
-        send_or_keep(kernel, &sending, false);
+        send_or_keep(kernel, &sending);
     }
 }
 
@@ -222,20 +223,13 @@ void ak_publish_backlog(struct ak_kernel *kernel) {
         ak_list_remove(&entry->link);
         free_backlog(entry);
     }
-    uint32_t events = 0;
-    size_t len = sizeof(events);
-    if (ak_list_empty(&kernel->backlog) && kernel->letting_go)
-        zmq_getsockopt(ak_channels_socket(kernel->channels, AK_CHANNEL_IOPUB),
-                       ZMQ_EVENTS, &events, &len);
-    if (ak_list_empty(&kernel->backlog) &&
-        (!kernel->letting_go || (events & ZMQ_POLLOUT))) {
+    if (kernel->letting_go)
+        return; /* the first message that goes through ends it */
+    if (ak_list_empty(&kernel->backlog)) {
         kernel->stalled_since = AK_NEVER;
-        kernel->letting_go = false;
-        tell_dropped(kernel);
         return;
     }
-    if (!kernel->letting_go &&
-        ak_clock_now() - kernel->stalled_since > STALL_SECONDS * AK_NS_PER_S) {
+    if (ak_clock_now() - kernel->stalled_since > STALL_SECONDS * AK_NS_PER_S) {
         ak_warning("a client does not read iopub: output is dropped");
         kernel->letting_go = true;
         drop_backlog(kernel);

@@ -176,8 +176,9 @@ int ak_supervisor_start(struct ak_kernel *kernel, bool respawned) {
 }
 
 void ak_supervisor_interrupt(struct ak_kernel *kernel) {
-    ak_input_drop(kernel, 0);
-    /* Before HELLO nothing runs that could be interrupted, and no handler is there. */
+    /* Whoever waits for an answer is woken by the signal itself; its question goes with
+     * its request. Before HELLO nothing runs that could be interrupted, and no handler
+     * is there. */
     if (kernel->process.state == AK_WORKER_READY && !kernel->process.exited)
         kill(-kernel->process.pid, SIGINT);
 }

@@ -90,6 +90,9 @@ def test_idle_kernel_ignores_it(fresh):
 
 def test_while_starting(launch):
     kernel = launch()
+    client = kernel.client()
+    client.sockets["hb"].send(b"bound")
+    assert client.sockets["hb"].recv() == b"bound"
     for _ in range(5):
         kernel.interrupt()
     assert kernel.ready_client().run("'alive'").result == "'alive'"

@@ -46,7 +46,7 @@ class Message:
 class Kernel:
     """A kernel from an argv with {connection_file}, with a connection file of its own."""
 
-    def __init__(self, argv, key="a-key", env=None, connection=None, mode=0o600, cwd=None):
+    def __init__(self, argv, key="a-key", env=None, connection=None, file_mode=0o600, cwd=None):
         self.directory = tempfile.TemporaryDirectory(prefix="akernel-test-")
         self.file = os.path.join(self.directory.name, "connection.json")
         self.info = {"ip": "127.0.0.1", "transport": "tcp", "key": key, "signature_scheme": "hmac-sha256"}
@@ -54,7 +54,7 @@ class Kernel:
         self.info.update(connection or {})
         with open(self.file, "w") as file:
             json.dump(self.info, file)
-        os.chmod(self.file, mode)
+        os.chmod(self.file, file_mode)
         self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [a.replace("{connection_file}", self.file) for a in argv],
@@ -207,6 +207,12 @@ class Client:
             message = self.receive(channel, max(0.001, end - time.monotonic()))
             if message.parent.get("msg_id") == msg_id:
                 return message
+
+    def reply_or_none(self, msg_id, wait=0.1):
+        try:
+            return self.reply(msg_id, timeout=wait)
+        except TimeoutError:
+            return None
 
     def ask(self, msg_type, content, channel="shell", **kwargs):
         return self.reply(self.send(msg_type, content, channel=channel, **kwargs), channel)
