@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The unit tests' frame: one executable a module, one meson test a behaviour. A test is a
- * function that builds its own world, asserts, and frees; main is AK_TEST_MAIN over a
+ * The unit tests' frame: one executable a module, one meson test a behaviour. A test is
+ * a function that builds its own world, asserts, and frees; main is AK_TEST_MAIN over a
  * table of them, and "test_x NAME" runs one. "test_x" alone runs all.
  */
 
