@@ -12,11 +12,16 @@
  */
 #include "py/runtime-private.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "py/fault-private.h"
 #include "py/report-private.h"
+
+#define HIGHEST_DESCRIPTOR 1024
 
 struct callback {
     PyObject_HEAD ak_loop_callback function;
@@ -150,12 +155,39 @@ static int give_function(struct ak_state *state, const char *method, const char 
     return done ? 0 : -1;
 }
 
+/* Takes every free descriptor below a number; what is opened next lies above. */
+static int occupy(int *fds, int below) {
+    int n = 0;
+    int fd;
+    while ((fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) >= 0 && fd < below)
+        fds[n++] = fd;
+    if (fd >= 0)
+        close(fd);
+    return n;
+}
+
+/* User code closes and passes on low descriptors without asking whose they are, and the
+ * loop cannot live without its selector and its wake-up pair: they are opened out of
+ * the way, where the worker's other descriptors are. */
+static PyObject *new_event_loop(PyObject *asyncio) {
+    int fds[HIGHEST_DESCRIPTOR];
+    struct rlimit limit;
+    int top = HIGHEST_DESCRIPTOR;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < HIGHEST_DESCRIPTOR)
+        top = (int)limit.rlim_cur;
+    int n = occupy(fds, top > 320 ? top - 64 : top / 2);
+    PyObject *loop = PyObject_CallMethod(asyncio, "new_event_loop", NULL);
+    while (n > 0)
+        close(fds[--n]);
+    return loop;
+}
+
 static int open_loop(struct ak_state *state) {
     AK_PYREF asyncio = PyImport_ImportModule("asyncio");
     if (!asyncio)
         return -1;
     state->task_type = PyObject_GetAttrString(asyncio, "Task");
-    state->loop = PyObject_CallMethod(asyncio, "new_event_loop", NULL);
+    state->loop = new_event_loop(asyncio);
     if (!state->task_type || !state->loop)
         return -1;
     AK_PYREF set = PyObject_CallMethod(asyncio, "set_event_loop", "O", state->loop);

@@ -6,26 +6,14 @@
  */
 #include "py/report-private.h"
 
-#include <errno.h>
-
 #include "py/fault-private.h"
+#include "py/stdio-private.h"
 
-/* Waits for room, but not for ever and not for signals: this is a report, not a cell.
- */
+/* A report is not a cell: an interrupt while it waits for room cuts it short. */
 static void write_stderr(struct ak_state *state, uint64_t request,
                          const struct ak_buf *text) {
-    size_t done = 0;
-    for (int tries = 0; done < text->len && tries < 100; tries++) {
-        size_t taken = 0;
-        int r = state->ops->stream_write(state->host, request, 2, text->data + done,
-                                         text->len - done, false, &taken);
-        done += taken;
-        if (r != AK_HOST_E_FULL)
-            return;
-        PyThreadState *thread = PyEval_SaveThread();
-        (void)state->ops->stream_wait(state->host, 20);
-        PyEval_RestoreThread(thread);
-    }
+    if (text->len && ak_stream_write(state, 2, request, text->data, text->len) < 0)
+        Py_XDECREF(ak_fault_fetch());
 }
 
 void ak_report_failure(struct ak_state *state, struct ak_request *request,

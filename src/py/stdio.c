@@ -28,7 +28,8 @@
 struct stream {
     int number; /* 1 or 2 */
     bool inside;
-    struct ak_buf kept; /* text that was written from within a write */
+    struct ak_buf kept; /* text that was written from within a write; the line that the
+                         * child of a fork has not ended yet */
     uint64_t kept_request;
 };
 
@@ -87,8 +88,23 @@ int ak_stream_write(struct ak_state *state, int number, uint64_t request,
     return write_patiently(state, request, number, text + taken, len - taken);
 }
 
+/* The child of a fork writes whole lines: many children share the two descriptors. */
+static int write_lines(struct stream *stream, const char *text, size_t len) {
+    if (ak_buf_add(&stream->kept, text, len)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    char *end = memrchr(stream->kept.data, '\n', stream->kept.len);
+    size_t n = end ? (size_t)(end - stream->kept.data) + 1 : 0;
+    int r = write_descriptor(stream->number, stream->kept.data, n);
+    ak_buf_consume(&stream->kept, n);
+    return r;
+}
+
 static int write_bytes(struct ak_state *state, struct stream *stream, const char *text,
                        size_t len) {
+    if (state->forked)
+        return write_lines(stream, text, len);
     uint64_t request = ak_request_output_id(state);
     if (stream->inside) {
         stream->kept_request = request;
@@ -167,6 +183,19 @@ static PyObject *buffer_write(PyObject *self, PyTypeObject *cls, PyObject *const
     return len;
 }
 
+static PyObject *stream_flush(PyObject *self, PyTypeObject *cls, PyObject *const *args,
+                              Py_ssize_t n_args, PyObject *names) {
+    struct ak_state *state = ak_state_of_type(cls);
+    struct stream *stream = stream_of(state, self);
+    if (state->forked && stream->kept.len) {
+        int r = write_descriptor(stream->number, stream->kept.data, stream->kept.len);
+        ak_buf_clear(&stream->kept);
+        if (r < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *return_none(PyObject *self, PyObject *args, PyObject *kwargs) {
     Py_RETURN_NONE;
 }
@@ -198,7 +227,7 @@ static PyObject *stream_is_master(PyObject *self, PyTypeObject *cls,
 static PyMethodDef stream_methods[] = {
     {"write", METHOD(stream_write), CLASS_METHOD, NULL},
     {"writelines", stream_writelines, METH_O, NULL},
-    {"flush", METHOD(return_none), ANY, NULL},
+    {"flush", METHOD(stream_flush), CLASS_METHOD, NULL},
     {"close", METHOD(return_none), ANY, NULL},
     {"reconfigure", METHOD(return_none), ANY, NULL},
     {"fileno", METHOD(stream_fileno), CLASS_METHOD, NULL},
@@ -212,7 +241,7 @@ static PyMethodDef stream_methods[] = {
 
 static PyMethodDef buffer_methods[] = {
     {"write", METHOD(buffer_write), CLASS_METHOD, NULL},
-    {"flush", METHOD(return_none), ANY, NULL},
+    {"flush", METHOD(stream_flush), CLASS_METHOD, NULL},
     {"close", METHOD(return_none), ANY, NULL},
     {"fileno", METHOD(stream_fileno), CLASS_METHOD, NULL},
     {"isatty", return_false, METH_NOARGS, NULL},
