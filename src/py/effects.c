@@ -191,6 +191,9 @@ static int gather_step(struct gather *g, PyCodeObject *code,
         if (!name || ak_flow_has(here->flow, here->set, in->index) ||
             bound_outside(here->outer, name))
             return 0;
+        /* Every class body starts by reading it, for __module__. */
+        if (own_namespace && PyUnicode_CompareWithASCIIString(name, "__name__") == 0)
+            return 0;
         return PySet_Add(g->reads_at_once, name);
     case AK_STEP_STORE:
         return name && !own_namespace ? PySet_Add(g->binds, name) : 0;

@@ -52,7 +52,7 @@ static void binds(void) {
     check("[y := x for x in r]", "y", ak_effects_binds);
     check("def f():\n global g\n g = 1", "f", ak_effects_binds);
     check("def f():\n global g\n g = 1", "g", ak_effects_binds_later);
-    check("try: pass\nexcept E as e: pass", "e", ak_effects_binds);
+    check("try: f()\nexcept E as e: pass", "e", ak_effects_binds);
     check("del a", "a", ak_effects_deletes);
     struct ak_effects *star = analyse("from math import *");
     assert(ak_effects_binds_unknown(star));

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""The commands of akernel."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+AKERNEL = str(ROOT / ".local/bin/akernel")
+
+
+def run(*args, env=None, **kwargs):
+    return subprocess.run([AKERNEL, *args], capture_output=True, text=True, env={**os.environ, **(env or {})}, **kwargs)
+
+
+def installed(prefix, name="akernel"):
+    return json.loads((prefix / "share/jupyter/kernels" / name / "kernel.json").read_text())
+
+
+def test_version():
+    done = run("--version")
+    assert done.returncode == 0 and done.stdout.startswith("akernel 0.")
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall", "list", "launch"])
+def test_help(command):
+    done = run(command, "--help")
+    assert done.returncode == 0 and f"usage: akernel {command}" in done.stdout
+    assert command in run("--help").stdout
+
+
+def test_no_and_unknown_commands():
+    assert run().returncode == 2
+    done = run("frobnicate")
+    assert done.returncode == 2 and "frobnicate" in done.stderr
+
+
+def test_install(tmp_path):
+    done = run("install", "--prefix", str(tmp_path), "--python", sys.executable, "--env", "A=1", "--env", "B=x=y")
+    assert done.returncode == 0, done.stderr
+    spec = installed(tmp_path)
+    assert spec["argv"][1:3] == ["launch", "async"] and spec["argv"][-2:] == ["-f", "{connection_file}"]
+    assert spec["display_name"] == "Python 3 (akernel)" and spec["language"] == "python"
+    assert spec["env"] == {"A": "1", "B": "x=y"}
+    assert spec["metadata"]["supported_encryption"] == ["curve"]
+    files = set(os.listdir(tmp_path / "share/jupyter/kernels/akernel"))
+    assert files == {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
+
+
+def test_install_again_replaces(tmp_path):
+    for name in ("One", "Two"):
+        assert run("install", "--prefix", str(tmp_path), "--python", sys.executable, "--display-name", name).returncode == 0
+    assert installed(tmp_path)["display_name"] == "Two"
+    assert os.listdir(tmp_path / "share/jupyter/kernels") == ["akernel"]
+
+
+def test_modes_name_the_kernel(tmp_path):
+    assert run("install", "chained", "--prefix", str(tmp_path), "--python", sys.executable).returncode == 0
+    assert installed(tmp_path, "akernel-chained")["argv"][2] == "chained"
+    assert run("install", "async", "--prefix", str(tmp_path), "--python", sys.executable).returncode == 0
+    assert installed(tmp_path)["argv"][2] == "async"
+
+
+@pytest.mark.parametrize("mode,word", [("react", "react"), ("cache-multi", "cache"), ("fast", "fast"), ("chained-concurrent", "one")])
+def test_refused_modes(tmp_path, mode, word):
+    done = run("install", mode, "--prefix", str(tmp_path), "--python", sys.executable)
+    assert done.returncode == 2 and word in done.stderr
+    assert not (tmp_path / "share").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--name", "Bad Name"), ("--env", "novalue"), ("--user", "--sys-prefix"), ("--nonsense",), ("--python",)],
+)
+def test_refused_arguments(args):
+    done = run("install", *args)
+    assert done.returncode == 2 and done.stderr.startswith("akernel: ")
+
+
+def test_a_python_that_is_none(tmp_path):
+    done = run("install", "--prefix", str(tmp_path), "--python", "/nonexistent/python")
+    assert done.returncode == 1 and "/nonexistent/python" in done.stderr
+    done = run("install", "--prefix", str(tmp_path), "--python", "/bin/true")
+    assert done.returncode == 1 and done.stderr
+
+
+def test_another_minor_version_is_refused(tmp_path):
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho '{\"executable\": \"/x/python3.99\", \"version\": \"3.99.1\", \"minor\": \"3.99\"}'\n")
+    fake.chmod(0o755)
+    done = run("install", "--prefix", str(tmp_path), "--python", str(fake))
+    assert done.returncode == 1 and "3.99" in done.stderr and "meson setup" in done.stderr
+
+
+def test_user_directory(tmp_path):
+    env = {"JUPYTER_DATA_DIR": str(tmp_path / "data")}
+    assert run("install", "--user", "--python", sys.executable, env=env).returncode == 0
+    assert (tmp_path / "data/kernels/akernel/kernel.json").exists()
+    assert "akernel" in run("list", env=env).stdout
+
+
+def test_virtual_environment(tmp_path):
+    env = {"VIRTUAL_ENV": str(tmp_path / "venv")}
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", env["VIRTUAL_ENV"]], check=True)
+    done = run("install", env=env)
+    assert done.returncode == 0, done.stderr
+    spec = installed(pathlib.Path(env["VIRTUAL_ENV"]))
+    assert spec["argv"][spec["argv"].index("--python") + 1] == env["VIRTUAL_ENV"] + "/bin/python"
+
+
+def test_list_and_uninstall(tmp_path):
+    prefix = ("--prefix", str(tmp_path))
+    run("install", *prefix, "--python", sys.executable)
+    run("install", "chained", *prefix, "--python", sys.executable)
+    foreign = tmp_path / "share/jupyter/kernels/foreign"
+    foreign.mkdir()
+    (foreign / "kernel.json").write_text('{"argv": ["python"]}')
+    listing = run("list", *prefix).stdout
+    assert "akernel-chained" in listing and "foreign" not in listing
+    assert run("uninstall", *prefix).returncode == 0
+    assert run("uninstall", *prefix).returncode == 1
+    assert run("uninstall", "foreign", *prefix).returncode == 1 and foreign.exists()
+    assert run("uninstall", "akernel-chained", *prefix).returncode == 0
+
+
+def test_unwritable_place():
+    done = run("install", "--prefix", "/proc/nowhere", "--python", sys.executable)
+    assert done.returncode == 1 and "/proc/nowhere" in done.stderr
+
+
+def test_jupyter_finds_and_copies_it(tmp_path):
+    run("install", "--prefix", str(tmp_path / "one"), "--python", sys.executable)
+    source = tmp_path / "one/share/jupyter/kernels/akernel"
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_client.kernelspecapp", "install", str(source), "--prefix", str(tmp_path / "two"), "--name", "copied"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert installed(tmp_path / "two", "copied")["argv"][0] == AKERNEL
