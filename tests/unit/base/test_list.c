@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../test.h"
+#include "unit/test.h"
 
 #include "base/list.h"
 
