@@ -35,7 +35,8 @@
 #define DATA_MASK (AK_RING_DATA_SIZE - 1u)
 #define RECORD_MAX (AK_RING_DATA_SIZE / 4u)
 #define ALIGN 16u
-#define WORTH_WRITING 64u /* a smaller rest waits for room instead of being cut */
+#define WORTH_WRITING 64u  /* a smaller rest waits for room instead of being cut */
+#define MARK_RESERVE 4096u /* text leaves this much room, so that marks find some */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define SEQUENCE_TRIES 1000
 
@@ -272,6 +273,7 @@ static size_t room_for_text(struct ak_ring *ring) {
     uint64_t head = atomic_load_explicit(&control->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&control->tail, memory_order_acquire);
     size_t free_bytes = (size_t)(AK_RING_DATA_SIZE - (head - tail));
+    free_bytes = free_bytes > MARK_RESERVE ? free_bytes - MARK_RESERVE : 0;
     size_t before_wrap = AK_RING_DATA_SIZE - (size_t)(head & DATA_MASK);
     size_t run = free_bytes < before_wrap ? free_bytes : before_wrap;
     /* A piece may go behind the wrap instead, at the cost of the padding. */
@@ -341,7 +343,9 @@ void ak_ring_watch_pipe(struct ak_ring *ring, int pipe, int write_fd) {
 }
 
 void ak_ring_mark_pipes(struct ak_ring *ring) {
-    if (lock(ring, false) != LOCKED)
+    /* Waiting here is safe with the GIL held, for whoever has the lock never takes the
+     * GIL; going on without a mark would give the bytes to the next owner. */
+    if (lock(ring, true) != LOCKED)
         return;
     mark_locked(ring);
     unlock(ring);

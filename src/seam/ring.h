@@ -88,7 +88,8 @@ uint64_t ak_ring_head(const struct ak_ring *ring);
  * which descriptor: a private duplicate of its write end, borrowed. */
 void ak_ring_watch_pipe(struct ak_ring *ring, int pipe, int write_fd);
 /* Declares who is on the worker's stack. Marks what waits in the pipes for the old one
- * first. Never blocks: a mark that finds no room is left to the next call. */
+ * first. Waits for no room, only for a write that is under way: a mark that finds no
+ * room is left to the next call. */
 void ak_ring_set_current(struct ak_ring *ring, uint64_t request);
 uint64_t ak_ring_current(const struct ak_ring *ring);
 /* Marks what waits in the pipes for the current request. Call before every seam frame.
