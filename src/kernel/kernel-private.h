@@ -193,8 +193,9 @@ void ak_input_ask(struct ak_kernel *kernel, struct ak_frame *frame);
 void ak_input_answer(struct ak_kernel *kernel);
 void ak_input_drop(struct ak_kernel *kernel, uint64_t request);
 
-/* worker_link.c: frames of the worker. False when the link is closed. */
-bool ak_worker_frames(struct ak_kernel *kernel, int limit);
+/* worker_link.c: takes at most limit frames of the worker, and then its text. */
+#define AK_FRAMES_A_ROUND 64
+void ak_worker_pull(struct ak_kernel *kernel, int limit);
 void ak_worker_forward(struct ak_kernel *kernel, const struct ak_frame *frame);
 
 /* supervisor.c */

@@ -24,7 +24,6 @@
 
 AK_LOG_MODULE("kernel");
 
-#define FRAMES_A_ROUND 64
 #define PARENT_CHECK_MS 1000
 #define STALL_CHECK_MS 20
 
@@ -214,10 +213,8 @@ static void serve_worker(struct ak_kernel *kernel, const zmq_pollitem_t *items) 
         if (items[POLL_PIPE_OUT + i].revents)
             ak_stream_drain_pipe(kernel, i);
     }
-    if (items[POLL_RING].revents)
-        ak_stream_collect(kernel, UINT64_MAX);
-    if (items[POLL_LINK].revents & (ZMQ_POLLIN | ZMQ_POLLERR))
-        (void)ak_worker_frames(kernel, FRAMES_A_ROUND);
+    if (items[POLL_RING].revents || items[POLL_LINK].revents)
+        ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
     ak_stream_settle_pipes(kernel, false);
 }
 
@@ -240,8 +237,8 @@ static void round_trip(struct ak_kernel *kernel) {
     if (kernel->process.ring && kernel->flush_at == AK_NEVER &&
         !ak_publish_stalled(kernel)) {
         while (!ak_ring_arm(kernel->process.ring)) {
-            ak_stream_collect(kernel, UINT64_MAX);
-            if (kernel->flush_at != AK_NEVER)
+            ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
+            if (ak_publish_stalled(kernel) || kernel->flush_at != AK_NEVER)
                 break;
         }
     }

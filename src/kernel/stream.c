@@ -25,7 +25,7 @@
 
 AK_LOG_MODULE("stream");
 
-#define FIRST_MS 1 /* one print is often several writes */
+#define FIRST_MS 5 /* one print is often several writes */
 #define FLUSH_MS 10
 #define MESSAGE_NS 1250000u /* 800 messages a second */
 #define MESSAGE_BYTES (256u << 10)
@@ -143,7 +143,7 @@ void ak_stream_settle_pipes(struct ak_kernel *kernel, bool now) {
             continue;
         /* Marks that are in the ring already know better than a guess. */
         uint64_t current = ak_ring_current(kernel->process.ring);
-        ak_stream_collect(kernel, UINT64_MAX);
+        ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
         if (pipe->waiting.len)
             claim(kernel, i, pipe->waiting.len, current);
     }
@@ -246,7 +246,7 @@ void ak_stream_tick(struct ak_kernel *kernel) {
     if (kernel->flush_at == AK_NEVER ||
         (ak_clock_now() < kernel->flush_at && kernel->segment_bytes < BYTES_MAX))
         return;
-    ak_stream_collect(kernel, UINT64_MAX);
+    ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
     pace(kernel, publish_segments(kernel, 0, false));
 }
 

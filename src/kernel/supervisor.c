@@ -219,7 +219,7 @@ static void collect_fault(struct ak_process *process) {
 
 /* Everything that the worker had said before it died, in order. */
 static void collect_last_words(struct ak_kernel *kernel) {
-    (void)ak_worker_frames(kernel, 1 << 20);
+    ak_worker_pull(kernel, 1 << 20);
     ak_stream_collect(kernel, UINT64_MAX);
     for (int i = 0; i < 2; i++)
         ak_stream_drain_pipe(kernel, i);

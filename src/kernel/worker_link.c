@@ -168,23 +168,33 @@ static void take(struct ak_kernel *kernel, struct ak_frame *frame) {
     }
 }
 
-bool ak_worker_frames(struct ak_kernel *kernel, int limit) {
+/* Takes frames until there is none; false when the limit or a full iopub came first. */
+static bool take_frames(struct ak_kernel *kernel, int limit) {
     for (int i = 0; i < limit && kernel->process.link; i++) {
         struct ak_frame frame;
         int r = ak_link_receive(kernel->process.link, &frame);
-        if (r == AK_LINK_E_AGAIN)
-            return true;
         if (r == AK_LINK_E_MALFORMED) {
             ak_warning("the worker sent a malformed frame");
             continue;
         }
         if (r)
-            return false;
+            return true;
         ak_stream_collect(kernel, frame.position);
         take(kernel, &frame);
         ak_frame_done(&frame);
         if (ak_publish_stalled(kernel))
-            return true;
+            return false;
     }
-    return true;
+    return false;
+}
+
+/* What is in the ring now was written behind every frame that was sent before it, so
+ * the frames come first, and the ring only up to where it was before they were looked
+ * for. */
+void ak_worker_pull(struct ak_kernel *kernel, int limit) {
+    if (!kernel->process.ring || ak_publish_stalled(kernel))
+        return;
+    uint64_t head = ak_ring_head(kernel->process.ring);
+    if (take_frames(kernel, limit) && kernel->process.ring)
+        ak_stream_collect(kernel, head);
 }

@@ -13,6 +13,12 @@ def test_print(client):
     assert result.text("stderr") == "err\n"
 
 
+def test_input_is_published_before_any_output(fresh):
+    for _ in range(100):
+        kinds = [kind for kind, _ in itertools.groupby(fresh.run("print('x')").types)]
+        assert kinds == ["execute_input", "stream"]
+
+
 def test_stream_object(client):
     code = """
 import sys, io

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The wire-level tests of ipykernel's own suite, from its sdist, against this kernel.
+
+The sdist comes from PyPI at test time and is not changed. Its tests start the kernel
+"python3"; JUPYTER_PATH makes that this kernel in chained mode, since they expect one cell
+after the other. A test that is not excluded by name has to pass.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as tree
+
+import pytest
+
+SHELL = "needs IPython's shell (get_ipython, magics), which this kernel does not have"
+EXCLUDED = {
+    "test_message_spec": {
+        "test_oinfo_detail": SHELL,
+        "test_single_payload": SHELL,
+        "test_display_data": SHELL + ": IPython.display prints when there is no shell",
+        "test_kernel_info_request": "asserts that the implementation's own version is 2.1 or newer",
+        "test_subshell": "needs subshells (JEP 91), which this kernel does not offer",
+    },
+    "test_async": {
+        "test_async_interrupt": SHELL + ": %autoawait",
+    },
+    "test_kernel": {
+        "test_execute_reply_error_status": SHELL,
+        "test_print_to_correct_cell_from_thread": SHELL,
+        "test_print_to_correct_cell_from_child_thread": SHELL,
+        "test_print_to_correct_cell_from_asyncio": SHELL,
+        "test_sys_path_profile_dir": SHELL + ": --profile-dir",
+        "test_save_history": SHELL + ": %hist",
+        "test_interrupt_during_pdb_set_trace": "an interruptible pdb prompt comes with the shell",
+        "test_sequential_control_messages": "compares the stamp of a start with that of the reply before it, which "
+        "two processes write",
+        "test_parent_header_and_ident": "reads attributes of ipykernel's kernel object",
+    },
+}
+FILES = tuple(EXCLUDED)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """The directory of the unpacked sdist, and the environment that makes us python3."""
+    root = pathlib.Path(__file__).parents[2]
+    cache = root / "build-local" / "ipykernel-sdist"
+    cache.mkdir(exist_ok=True)
+    if not list(cache.glob("ipykernel-*.tar.gz")):
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "ipykernel", "-d", str(cache), "ipykernel"],
+            check=True,
+        )
+    directory = tmp_path_factory.mktemp("ipykernel")
+    with tarfile.open(next(cache.glob("ipykernel-*.tar.gz"))) as archive:
+        archive.extractall(directory)
+    spec = directory / "hook" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    shutil.copy(root / ".local/share/jupyter/kernels/akernel-chained/kernel.json", spec)
+    return next(directory.glob("ipykernel-*")), {**os.environ, "JUPYTER_PATH": str(directory / "hook")}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", FILES)
+def test_file(suite, name, tmp_path):
+    directory, env = suite
+    report = tmp_path / "report.xml"
+    excluded = list(EXCLUDED[name])
+    command = [sys.executable, "-m", "pytest", "--noconftest", "-c", os.devnull, "--rootdir=.", "-p", "no:cacheprovider", "-q"]
+    command += ["--timeout", "60", f"--junitxml={report}", f"tests/{name}.py"]
+    command += ["-k", " and ".join(f"not {test}" for test in excluded)]
+    done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True)
+    cases = [case for case in tree.parse(report).getroot().iter("testcase")]
+    failed = [case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    ran = [case for case in cases if case.find("skipped") is None]
+    print(f"{name}: {len(ran)} ran, excluded: {excluded}")
+    assert not failed, done.stdout[-6000:]
+    assert ran
