@@ -139,7 +139,7 @@ static int find_python(const struct options *o, struct ak_probe *probe,
     if (ak_probe_python(probe, ak_buf_str(&path), message) < 0)
         return -1;
     size_t minor = strcspn(AK_PYTHON_VERSION, ".");
-    minor += 1 + strcspn(AK_PYTHON_VERSION + minor + 1, ".");
+    minor += 1 + strcspn(&AK_PYTHON_VERSION[minor + 1], ".");
     if (probe->free_threaded) {
         (void)ak_buf_addf(
             message, "%s is a free-threaded Python, which akernel does not support",

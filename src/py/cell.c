@@ -318,9 +318,10 @@ static void wake_waiters(struct ak_cell *cell) {
     for (Py_ssize_t i = 0; waiters && i < PyList_GET_SIZE(waiters); i++) {
         PyObject *future = PyList_GET_ITEM(waiters, i); /* borrowed */
         AK_PYREF over = PyObject_CallMethod(future, "done", NULL);
-        AK_PYREF set = over == Py_False
-                           ? PyObject_CallMethod(future, "set_result", "O", Py_None)
-                           : NULL;
+        if (over == Py_False) {
+            AK_PYREF set = PyObject_CallMethod(future, "set_result", "O", Py_None);
+            (void)set;
+        }
         Py_XDECREF(ak_fault_fetch());
     }
 }

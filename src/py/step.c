@@ -31,6 +31,7 @@ static void end_child(struct ak_state *state) {
         PyObject *stream = PySys_GetObject(name); /* borrowed */
         AK_PYREF strong = Py_XNewRef(stream);
         AK_PYREF flushed = strong ? PyObject_CallMethod(strong, "flush", NULL) : NULL;
+        (void)flushed;
         Py_XDECREF(ak_fault_fetch());
     }
     _exit(status);
