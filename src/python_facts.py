@@ -14,7 +14,7 @@ def archive():
     return path if version and os.path.exists(path) else ""
 
 
-libs = " ".join(sysconfig.get_config_var(name) or "" for name in ("LIBS", "SYSLIBS"))
+libs = " ".join(sysconfig.get_config_var(name) or "" for name in ("MODLIBS", "LIBS", "SYSLIBS"))
 print(".".join(map(str, sys.version_info[:3])))
 print(sys.base_prefix)
 print(" ".join(sys.version.split()))

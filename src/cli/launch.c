@@ -80,8 +80,8 @@ static const char loader[] =
     "s = u.spec_from_file_location('_akernel_worker', sys.argv[1])\n"
     "m = u.module_from_spec(s)\n"
     "s.loader.exec_module(m)\n"
-    "del u, s\n"
-    "sys.exit(m.main())\n";
+    "del u, s, sys\n"
+    "__import__('sys').exit(globals().pop('m').main())\n";
 
 static int run(const struct options *options, const struct ak_modes *modes) {
     AK_BUF_AUTO worker = {0};

@@ -183,7 +183,8 @@ static PyObject *new_event_loop(PyObject *asyncio) {
 }
 
 static int open_loop(struct ak_state *state) {
-    AK_PYREF asyncio = PyImport_ImportModule("asyncio");
+    AK_PYREF lean = PyImport_ImportModule("akernel._asyncio");
+    AK_PYREF asyncio = lean ? PyObject_GetAttrString(lean, "asyncio") : NULL;
     if (!asyncio)
         return -1;
     state->task_type = PyObject_GetAttrString(asyncio, "Task");

@@ -181,3 +181,15 @@ def test_deep_expression(client):
 def test_large_source(client):
     code = "\n".join(f"v{i} = {i}" for i in range(20000)) + "\nv19999"
     assert client.run(code).result == "19999"
+
+
+def test_tls_still_works(fresh):
+    """asyncio's ssl is imported when it is first used, and is the real one."""
+    assert fresh.run("import sys\n'ssl' in sys.modules").result == "False"
+    code = (
+        "import asyncio, ssl\n"
+        "server = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0, ssl=ssl.create_default_context())\n"
+        "server.close()\n"
+        "asyncio.base_events.ssl.SSLContext is ssl.SSLContext, asyncio.selector_events.sslproto.SSLProtocol.__module__"
+    )
+    assert fresh.run(code).result == "(True, 'asyncio.sslproto')"

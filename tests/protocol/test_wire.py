@@ -303,3 +303,12 @@ def test_parallel_starts(launch):
 
 def test_free_ports_are_free():
     assert len(set(free_ports(5))) == 5
+
+
+def test_the_worker_as_an_extension(launch):
+    """What a Python of another build of the same minor version gets."""
+    client = launch(extra=["--extension"]).ready_client()
+    assert client.run("import sys\nsorted(n for n in globals() if n[0] not in '_IO'), sys.argv").result == "(['sys'], [''])"
+    alive(client)
+    client.ask("shutdown_request", {"restart": False}, channel="control")
+    assert client.kernel.wait(10) == 0
