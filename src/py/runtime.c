@@ -125,19 +125,34 @@ int ak_runtime_new(struct ak_runtime **ret_runtime,
     return 0;
 }
 
+static void call_and_forget(const char *module_name, const char *function) {
+    AK_PYREF module = PyImport_ImportModule(module_name);
+    AK_PYREF done = module ? PyObject_CallMethod(module, function, NULL) : NULL;
+    (void)done;
+    Py_XDECREF(ak_fault_fetch());
+}
+
+/* An interpreter that is not ours ends after us. What its end would run while the seam
+ * is still there is run now; what prints after that does it through the descriptors. */
+static void leave_interpreter(struct ak_state *state) {
+    call_and_forget("threading", "_shutdown");
+    call_and_forget("atexit", "_run_exitfuncs");
+    call_and_forget("gc", "collect");
+    state->forked = true;
+}
+
 /* The streams outlive every user of them: what atexit handlers and destructors print
  * while the interpreter ends still reaches the front end. */
 struct ak_runtime *ak_runtime_free(struct ak_runtime *runtime) {
     if (!runtime)
         return NULL;
     Py_XDECREF(ak_fault_fetch());
-    bool finalize = runtime->finalize;
-    if (finalize) {
-        Py_CLEAR(runtime->module);
+    runtime->state->runtime = NULL;
+    if (!runtime->finalize)
+        leave_interpreter(runtime->state);
+    Py_CLEAR(runtime->module);
+    if (runtime->finalize)
         (void)Py_FinalizeEx();
-    } else {
-        Py_CLEAR(runtime->module);
-    }
     free(runtime);
     return NULL;
 }

@@ -4,6 +4,8 @@
 import os
 import signal
 
+import pytest
+
 
 def alive(client):
     result = client.run("print('alive')\n1")
@@ -88,7 +90,9 @@ def test_changing_the_group(fresh):
     alive(fresh)
 
 
-def test_output_in_atexit_and_del(kernel):
+@pytest.mark.parametrize("form", ["embedded", "extension"])
+def test_output_in_atexit_and_del(launch, form):
+    kernel = launch(extra=["--extension"] if form == "extension" else [])
     client = kernel.ready_client()
     mid = client.execute("import atexit\nclass D:\n    def __del__(self): print('deleted')\nd = D()\natexit.register(print, 'at exit')")
     client.reply(mid)
