@@ -86,6 +86,15 @@ static const char loader[] =
 static int run(const struct options *options, const struct ak_modes *modes) {
     AK_BUF_AUTO worker = {0};
     AK_BUF_AUTO message = {0};
+    if (options->python && strchr(options->python, '/') &&
+        access(options->python, X_OK) < 0) {
+        fprintf(
+            stderr,
+            "akernel: the Python %s that this kernel was installed for cannot be run: "
+            "%s; run \"akernel install\" for another one\n",
+            options->python, strerror(errno));
+        return 1;
+    }
     int r = options->extension ? ak_paths_module(&worker, &message)
                                : ak_paths_worker(&worker, &message);
     if (r) {

@@ -126,6 +126,7 @@ struct ak_kernel {
     bool terminated;     /* SIGTERM came */
     uint64_t sigterm_at; /* when the group gets SIGTERM, or AK_NEVER */
     uint64_t sigkill_at; /* when the group gets SIGKILL, or AK_NEVER */
+    uint64_t over_at;    /* when the loop is left at the latest, or AK_NEVER */
     bool over;           /* leave the loop */
     int exit_code;
 };

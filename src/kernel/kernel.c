@@ -299,6 +299,7 @@ int ak_kernel_run(const struct ak_kernel_config *config) {
         .stalled_since = AK_NEVER,
         .sigterm_at = AK_NEVER,
         .sigkill_at = AK_NEVER,
+        .over_at = AK_NEVER,
         .process = {.fault_fd = -1,
                     .pipes = {{.fd = -1, .since = AK_NEVER},
                               {.fd = -1, .since = AK_NEVER}}},

@@ -159,7 +159,7 @@ static void fail(struct ak_kernel *kernel, struct ak_request *request,
                  const struct ak_buf *members, bool publish_error) {
     AK_BUF_AUTO content = {0};
     bool execute = request->kind == AK_KIND_EXECUTE_REQUEST;
-    bool aborted = execute && !request->started;
+    bool aborted = execute && !request->started && publish_error;
     if (publish_error && request->started &&
         ak_buf_addf(&content, "{%s}", ak_buf_str(members)) == 0) {
         struct ak_iopub_message error = {

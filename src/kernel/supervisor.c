@@ -32,6 +32,7 @@ AK_LOG_MODULE("supervisor");
 #define SIGTERM_HURRY_MS 500 /* after a SIGTERM of ours */
 #define SIGKILL_MS 2000      /* after SIGTERM */
 #define GROUP_MS 200         /* for the worker's children, once it is gone */
+#define LINGER_SECONDS 5     /* after a start that failed */
 #define FAULT_MAX (64u << 10)
 
 struct birth {
@@ -199,8 +200,9 @@ void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len)
     ak_request_fail_all(kernel, "KernelStartError", ak_buf_str(&kernel->start_failure),
                         false);
     ak_publish_status(kernel, "dead", ak_bytes(NULL, 0));
+    /* Clients that connect only now are told the reason too, before the kernel ends. */
     kernel->exit_code = 1;
-    kernel->over = true;
+    kernel->over_at = ak_clock_now() + LINGER_SECONDS * AK_NS_PER_S;
 }
 
 /* --- death -------------------------------------------------------------------------
@@ -365,6 +367,7 @@ void ak_supervisor_stop(struct ak_kernel *kernel, bool restart) {
 
 void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
     struct ak_process *process = &kernel->process;
+    kernel->over = kernel->over || now >= kernel->over_at;
     if (kernel->terminated && kernel->sigterm_at != AK_NEVER) {
         uint64_t hurry = now + SIGTERM_HURRY_MS * AK_NS_PER_MS;
         kernel->sigterm_at = hurry < kernel->sigterm_at ? hurry : kernel->sigterm_at;
@@ -389,6 +392,7 @@ void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
 uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel) {
     uint64_t deadline = kernel->sigterm_at < kernel->sigkill_at ? kernel->sigterm_at
                                                                 : kernel->sigkill_at;
+    deadline = kernel->over_at < deadline ? kernel->over_at : deadline;
     if (kernel->process.state == AK_WORKER_STARTING) {
         uint64_t hello = kernel->process.started_at + HELLO_SECONDS * AK_NS_PER_S + 1;
         deadline = hello < deadline ? hello : deadline;

@@ -106,3 +106,31 @@ def test_children_end_with_an_orderly_shutdown(kernel):
     client.ask("shutdown_request", {"restart": False}, channel="control")
     assert kernel.wait(10) == 0
     assert not members(group)
+
+
+def test_a_python_that_is_gone(argv):
+    import subprocess
+
+    command = [argv[0], "launch", "--python", "/nonexistent/bin/python", "-f", "x"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "/nonexistent/bin/python" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change,word",
+    [
+        (lambda argv: [*argv[: argv.index("--python-version") + 1], "3.11.99", *argv[argv.index("--python-version") + 2 :]], "3.11.99"),
+        (lambda argv: ["env", "AKERNEL_WORKER=/bin/false", *argv], "before Python had started"),
+        (lambda argv: ["env", "AKERNEL_WORKER=/nonexistent", *argv], "before Python had started"),
+    ],
+)
+def test_a_python_that_does_not_start(argv, change, word):
+    from wire import Kernel
+
+    with Kernel(change(argv)) as kernel:
+        client = kernel.client()
+        content = client.reply(client.execute("1")).content
+        assert content["status"] == "error" and content["ename"] == "KernelStartError"
+        assert word in content["evalue"]
+        assert kernel.wait(20) == 1
+        assert word in kernel.errors()
