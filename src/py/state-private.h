@@ -20,7 +20,8 @@ struct ak_state {
     struct ak_runtime *runtime; /* borrowed */
     struct ak_space *space;     /* borrowed: the world of this kernel */
     int user_depth;             /* steps of cells on the main thread's stack */
-    bool forked; /* no seam, no ring: the child of a fork (py/fork.c), or the very end */
+    bool
+        forked; /* no seam, no ring: the child of a fork (py/fork.c), or the very end */
 
     /* Heap types, one a file. */
     PyTypeObject *request_type;        /* request.c: what a context holds */
