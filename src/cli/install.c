@@ -10,6 +10,7 @@
  * own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -121,7 +122,7 @@ static int parse_one(struct options *o, int argc, char **argv, int *i) {
 }
 
 static bool good_name(const char *name) {
-    return name[0] &&
+    return name[0] && name[0] != '.' &&
            name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == 0;
 }
 
@@ -278,11 +279,13 @@ static int write_spec(const char *place, const char *name, json_t *spec) {
     if (!mkdtemp(temporary.data) || chmod(temporary.data, 0755) < 0)
         return -errno;
     r = fill(temporary.data, spec);
-    if (!r && access(final.data, F_OK) == 0)
-        r = ak_places_remove(final.data);
-    if (!r && rename(temporary.data, final.data) < 0)
+    /* One that is there changes places with the new one, and goes afterwards. */
+    struct stat st;
+    bool there = lstat(final.data, &st) == 0;
+    if (!r && renameat2(AT_FDCWD, temporary.data, AT_FDCWD, final.data,
+                        there ? RENAME_EXCHANGE : 0) < 0)
         r = -errno;
-    if (r)
+    if (r || there)
         (void)ak_places_remove(temporary.data);
     return r;
 }

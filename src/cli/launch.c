@@ -67,7 +67,7 @@ static int parse(int argc, char **argv, struct options *options) {
             ak_log_set_level(AK_LOG_DEBUG);
         else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return 1;
-        else if (argv[i][0] != '-' && !options->mode)
+        else if (i == 0 && argv[i][0] != '-')
             options->mode = argv[i];
         else
             ak_debug("the argument \"%s\" is not known and ignored", argv[i]);

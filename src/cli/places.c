@@ -78,6 +78,9 @@ bool ak_places_is_ours(const char *spec_dir) {
 }
 
 int ak_places_remove(const char *spec_dir) {
+    struct stat st;
+    if (lstat(spec_dir, &st) == 0 && S_ISLNK(st.st_mode))
+        return unlink(spec_dir) < 0 ? -errno : 0;
     DIR *dir = opendir(spec_dir);
     if (!dir)
         return -errno;

@@ -15,8 +15,6 @@
 
 AK_LOG_MODULE("dispatch");
 
-#define BATCH 256
-
 static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
                            const struct ak_message *message) {
     AK_BUF_AUTO memory = {0};
@@ -108,8 +106,8 @@ static void reject(struct ak_kernel *kernel, int outcome, enum ak_channel channe
                    ak_message_outcome(outcome));
 }
 
-void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel) {
-    for (int i = 0; i < BATCH; i++) {
+void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel, int limit) {
+    for (int i = 0; i < limit; i++) {
         struct ak_received received = {0};
         int r = ak_channels_receive(kernel->channels, channel, &received);
         if (r == 0) {

@@ -14,7 +14,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define WRITE_TRIES 100
+#define WRITE_TRIES 20
+#define PIPE_BYTES (1 << 20) /* an answer of this size needs no reader to be taken */
 
 static void free_question(struct ak_question *question) {
     ak_list_remove(&question->link);
@@ -62,6 +63,7 @@ void ak_input_ask(struct ak_kernel *kernel, struct ak_frame *frame) {
     question->request = frame->id;
     question->fd = ak_take_fd(&frame->fd);
     (void)fcntl(question->fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(question->fd, F_SETPIPE_SZ, PIPE_BYTES);
     ak_list_append(&kernel->questions, &question->link);
     if (ask(kernel, question, frame->parts[0]))
         free_question(question);

@@ -41,6 +41,7 @@ struct ak_segment {
     uint64_t request;
     int stream;
     struct ak_buf text;
+    bool held; /* an incomplete sequence at its end has waited once */
 };
 
 /* A message that iopub had no room for. */
@@ -76,8 +77,10 @@ struct ak_process {
     struct ak_pipe pipes[2];
     int fault_fd; /* read end of faulthandler's pipe */
     struct ak_buf fault_text;
-    bool exited; /* reaped; status below */
-    int status;  /* as of waitpid */
+    bool given_up; /* and was killed for it */
+    bool lost;     /* its end of the link is closed although it runs */
+    bool exited;   /* reaped; status below */
+    int status;    /* as of waitpid */
 };
 
 /* A question to a client that waits for its input_reply. */
@@ -116,6 +119,7 @@ struct ak_kernel {
     uint64_t dropped_bytes;
     size_t dropped_messages;
     bool letting_go;
+    bool last_words; /* the worker is dead: what it said is collected, room or not */
 
     struct ak_list questions; /* ak_question.link */
     size_t malformed[AK_MESSAGE_E_N];
@@ -165,12 +169,16 @@ void ak_publish_welcome(struct ak_kernel *kernel);
 bool ak_publish_stalled(const struct ak_kernel *kernel);
 /* Sends what waits, as far as there is room; gives up on it after a while. */
 void ak_publish_backlog(struct ak_kernel *kernel);
+/* Sends what waits, for as long as a stall may last. */
+void ak_publish_last(struct ak_kernel *kernel);
 void ak_publish_done(struct ak_kernel *kernel);
 
 /* stream.c: text of the worker, from ring and pipes to stream messages. */
 /* Collects the ring up to a position (UINT64_MAX: all of it). */
 void ak_stream_collect(struct ak_kernel *kernel, uint64_t position);
-void ak_stream_drain_pipe(struct ak_kernel *kernel, int pipe);
+/* With hung_up set nobody holds its other end any more: it is closed once it is empty.
+ */
+void ak_stream_drain_pipe(struct ak_kernel *kernel, int pipe, bool hung_up);
 /* Gives bytes that no mark claims in time to the request that runs. */
 void ak_stream_settle_pipes(struct ak_kernel *kernel, bool now);
 void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
@@ -182,7 +190,10 @@ void ak_stream_tick(struct ak_kernel *kernel);
 void ak_stream_done(struct ak_kernel *kernel);
 
 /* dispatch.c: requests of clients. */
-void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel);
+/* Takes at most limit messages. */
+#define AK_MESSAGES_A_ROUND 256
+#define AK_MESSAGES_WAITING 65536 /* more than the socket's queue holds */
+void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel, int limit);
 /* native.c: those that need no Python. False when the type is not native. */
 bool ak_native_answer(struct ak_kernel *kernel, struct ak_request *request,
                       const struct ak_message *message);
@@ -208,6 +219,8 @@ void ak_supervisor_stop(struct ak_kernel *kernel, bool restart);
 void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now);
 uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel);
 void ak_supervisor_kill(struct ak_kernel *kernel);
+/* The link is closed: the worker has a moment to end by itself. */
+void ak_supervisor_lost(struct ak_kernel *kernel);
 void ak_supervisor_done(struct ak_kernel *kernel);
 /* The worker says that it cannot start. */
 void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len);

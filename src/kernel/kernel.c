@@ -52,8 +52,13 @@ static int block_signals(int *ret_fd) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGHUP);
+    /* nohup asks for SIGHUP to be ignored, and stays obeyed. */
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
+    /* Inherited as ignored it would never come, and no death would be noticed. */
+    signal(SIGCHLD, SIG_DFL);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return ak_error_origin(errno);
     *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -137,6 +142,8 @@ static void take_signals(struct ak_kernel *kernel) {
 static void take_fault(struct ak_kernel *kernel) {
     char chunk[4096];
     ssize_t n = read(kernel->process.fault_fd, chunk, sizeof(chunk));
+    if (n == 0)
+        ak_close_clear(&kernel->process.fault_fd);
     if (n <= 0)
         return;
     /* The same words go to where an operator looks. */
@@ -211,7 +218,8 @@ static void serve_worker(struct ak_kernel *kernel, const zmq_pollitem_t *items) 
         return;
     for (int i = 0; i < 2; i++) {
         if (items[POLL_PIPE_OUT + i].revents)
-            ak_stream_drain_pipe(kernel, i);
+            ak_stream_drain_pipe(kernel, i,
+                                 items[POLL_PIPE_OUT + i].revents & ZMQ_POLLERR);
     }
     if (items[POLL_RING].revents || items[POLL_LINK].revents)
         ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
@@ -222,13 +230,13 @@ static void serve_clients(struct ak_kernel *kernel, const zmq_pollitem_t *items)
     if (items[POLL_HB].revents)
         ak_channels_echo(kernel->channels);
     if (items[POLL_CONTROL].revents)
-        ak_dispatch_channel(kernel, AK_CHANNEL_CONTROL);
+        ak_dispatch_channel(kernel, AK_CHANNEL_CONTROL, AK_MESSAGES_A_ROUND);
     if (items[POLL_IOPUB].revents)
         ak_publish_welcome(kernel);
     if (items[POLL_STDIN].revents)
         ak_input_answer(kernel);
     if (items[POLL_SHELL].revents)
-        ak_dispatch_channel(kernel, AK_CHANNEL_SHELL);
+        ak_dispatch_channel(kernel, AK_CHANNEL_SHELL, AK_MESSAGES_A_ROUND);
 }
 
 static void round_trip(struct ak_kernel *kernel) {
@@ -319,6 +327,7 @@ int ak_kernel_run(const struct ak_kernel_config *config) {
         while (!kernel.over)
             round_trip(&kernel);
         ak_stream_flush(&kernel, 0);
+        ak_publish_last(&kernel);
     } else {
         kernel.exit_code = 1;
     }

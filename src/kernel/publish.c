@@ -8,6 +8,7 @@
  */
 #include "kernel/kernel-private.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 AK_LOG_MODULE("publish");
 
 #define STALL_SECONDS 2
+#define LAST_POLL_MS 20
 
 static void free_backlog(struct ak_backlog *entry) {
     ak_buf_done(&entry->topic);
@@ -156,7 +158,8 @@ void ak_publish_welcome(struct ak_kernel *kernel) {
 }
 
 bool ak_publish_stalled(const struct ak_kernel *kernel) {
-    return kernel->stalled_since != AK_NEVER && !kernel->letting_go;
+    return kernel->stalled_since != AK_NEVER && !kernel->letting_go &&
+           !kernel->last_words;
 }
 
 /* Tells in one message what was dropped. */
@@ -233,6 +236,13 @@ void ak_publish_backlog(struct ak_kernel *kernel) {
         ak_warning("a client does not read iopub: output is dropped");
         kernel->letting_go = true;
         drop_backlog(kernel);
+    }
+}
+
+void ak_publish_last(struct ak_kernel *kernel) {
+    while (!ak_list_empty(&kernel->backlog) && !kernel->letting_go) {
+        poll(NULL, 0, LAST_POLL_MS);
+        ak_publish_backlog(kernel);
     }
 }
 

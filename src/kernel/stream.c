@@ -27,6 +27,7 @@ AK_LOG_MODULE("stream");
 
 #define FIRST_MS 5 /* one print is often several writes */
 #define FLUSH_MS 10
+#define PAUSE_MS 250
 #define MESSAGE_NS 1250000u /* 800 messages a second */
 #define MESSAGE_BYTES (256u << 10)
 #define BYTES_MAX (8u << 20) /* more than this waits for no pace */
@@ -74,10 +75,14 @@ void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
     }
 }
 
-void ak_stream_drain_pipe(struct ak_kernel *kernel, int index) {
+void ak_stream_drain_pipe(struct ak_kernel *kernel, int index, bool hung_up) {
     struct ak_pipe *pipe = &kernel->process.pipes[index];
     int n_waiting = 0;
-    if (pipe->fd < 0 || ioctl(pipe->fd, FIONREAD, &n_waiting) < 0 || n_waiting <= 0)
+    if (pipe->fd < 0 || ioctl(pipe->fd, FIONREAD, &n_waiting) < 0)
+        return;
+    if (n_waiting <= 0 && hung_up)
+        ak_close_clear(&pipe->fd);
+    if (n_waiting <= 0 || !kernel->process.ring)
         return;
     if (ak_buf_reserve(&pipe->waiting, (size_t)n_waiting))
         return;
@@ -105,7 +110,7 @@ static void claim(struct ak_kernel *kernel, int index, size_t n, uint64_t owner)
 static void obey_mark(struct ak_kernel *kernel, const struct ak_ring_record *mark) {
     struct ak_pipe *pipe = &kernel->process.pipes[mark->stream];
     if (mark->position > pipe->position + pipe->waiting.len)
-        ak_stream_drain_pipe(kernel, mark->stream);
+        ak_stream_drain_pipe(kernel, mark->stream, false);
     if (mark->position <= pipe->position)
         return;
     uint64_t n = mark->position - pipe->position;
@@ -196,7 +201,9 @@ static void publish_text(struct ak_kernel *kernel, const struct ak_segment *segm
 static size_t publish_segment(struct ak_kernel *kernel, struct ak_segment *segment,
                               bool force) {
     size_t n_messages = 0;
-    size_t keep = force ? 0 : incomplete_tail(&segment->text);
+    /* The rest of a sequence follows at once or never. */
+    size_t keep = force || segment->held ? 0 : incomplete_tail(&segment->text);
+    segment->held = keep > 0;
     while (segment->text.len > keep) {
         size_t n = cut(&segment->text);
         if (n > segment->text.len - keep)
@@ -224,22 +231,27 @@ static size_t publish_segments(struct ak_kernel *kernel, uint64_t request, bool 
     return n_messages;
 }
 
-static void pace(struct ak_kernel *kernel, size_t n_messages) {
+/* When streams may be published next. What others force out does not postpone a tick
+ * that is due, and no burst buys a pause that a person would notice. */
+static void pace(struct ak_kernel *kernel, size_t n_messages, bool tick) {
     uint64_t now = ak_clock_now();
     uint64_t base = kernel->quiet_until > now ? kernel->quiet_until : now;
     uint64_t pause = n_messages * (uint64_t)MESSAGE_NS;
     uint64_t least = now + FLUSH_MS * AK_NS_PER_MS;
-    if (n_messages)
-        kernel->quiet_until = base + pause > least ? base + pause : least;
+    uint64_t most = now + PAUSE_MS * AK_NS_PER_MS;
+    if (n_messages) {
+        uint64_t until = base + pause > least ? base + pause : least;
+        kernel->quiet_until = until < most ? until : most;
+    }
     if (ak_list_empty(&kernel->segments))
         kernel->flush_at = AK_NEVER;
-    else
+    else if (tick || kernel->flush_at == AK_NEVER)
         kernel->flush_at = kernel->quiet_until > now ? kernel->quiet_until : least;
 }
 
 void ak_stream_flush(struct ak_kernel *kernel, uint64_t request) {
     if (!ak_list_empty(&kernel->segments))
-        pace(kernel, publish_segments(kernel, request, true));
+        pace(kernel, publish_segments(kernel, request, true), false);
 }
 
 void ak_stream_tick(struct ak_kernel *kernel) {
@@ -247,7 +259,7 @@ void ak_stream_tick(struct ak_kernel *kernel) {
         (ak_clock_now() < kernel->flush_at && kernel->segment_bytes < BYTES_MAX))
         return;
     ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
-    pace(kernel, publish_segments(kernel, 0, false));
+    pace(kernel, publish_segments(kernel, 0, false), true);
 }
 
 void ak_stream_done(struct ak_kernel *kernel) {

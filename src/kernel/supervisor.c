@@ -33,6 +33,7 @@ AK_LOG_MODULE("supervisor");
 #define SIGKILL_MS 2000      /* after SIGTERM */
 #define GROUP_MS 200         /* for the worker's children, once it is gone */
 #define LINGER_SECONDS 5     /* after a start that failed */
+#define LOST_MS 1000         /* for a worker without its link to end by itself */
 #define FAULT_MAX (64u << 10)
 
 struct birth {
@@ -189,6 +190,14 @@ void ak_supervisor_kill(struct ak_kernel *kernel) {
         kill(-kernel->process.pid, SIGKILL);
 }
 
+void ak_supervisor_lost(struct ak_kernel *kernel) {
+    kernel->process.link = ak_link_free(kernel->process.link);
+    if (kernel->stopping || kernel->process.state == AK_WORKER_DEAD)
+        return;
+    kernel->process.lost = true;
+    kernel->sigkill_at = ak_clock_now() + LOST_MS * AK_NS_PER_MS;
+}
+
 void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len) {
     if (kernel->process.state == AK_WORKER_DEAD)
         return;
@@ -221,18 +230,24 @@ static void collect_fault(struct ak_process *process) {
 
 /* Everything that the worker had said before it died, in order. */
 static void collect_last_words(struct ak_kernel *kernel) {
+    kernel->last_words = true;
     ak_worker_pull(kernel, 1 << 20);
     ak_stream_collect(kernel, UINT64_MAX);
     for (int i = 0; i < 2; i++)
-        ak_stream_drain_pipe(kernel, i);
+        ak_stream_drain_pipe(kernel, i, false);
     ak_stream_settle_pipes(kernel, true);
     collect_fault(&kernel->process);
     ak_stream_flush(kernel, 0);
+    kernel->last_words = false;
 }
 
 static void describe_death(struct ak_kernel *kernel, struct ak_buf *text) {
     int status = kernel->process.status;
-    if (WIFSIGNALED(status)) {
+    if (kernel->process.given_up) {
+        (void)ak_buf_add_str(text, "Python closed its connection to the kernel: a cell "
+                                   "closed descriptors that are not its own, or "
+                                   "replaced the program by exec");
+    } else if (WIFSIGNALED(status)) {
         int number = WTERMSIG(status);
         const char *name = sigabbrev_np(number);
         (void)ak_buf_addf(text, "Python was killed by SIG%s (%s)", name ? name : "?",
@@ -308,11 +323,14 @@ static void died(struct ak_kernel *kernel) {
             "words are on stderr of the kernel";
         kernel->process.pid = 0;
         ak_supervisor_failed(kernel, why, sizeof(why) - 1);
+        release_process(kernel);
         return;
     }
     kernel->process.pid = 0;
-    if (kernel->process.state == AK_WORKER_DEAD)
+    if (kernel->process.state == AK_WORKER_DEAD) {
+        release_process(kernel);
         return;
+    }
     AK_BUF_AUTO text = {0};
     describe_death(kernel, &text);
     bool expected = kernel->stopping;
@@ -380,6 +398,7 @@ void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
     }
     if (process->pid && now >= kernel->sigkill_at) {
         kill(-process->pid, SIGKILL);
+        process->given_up = process->lost;
         kernel->sigkill_at = AK_NEVER;
     }
     if (process->state == AK_WORKER_STARTING &&

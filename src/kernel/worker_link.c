@@ -72,7 +72,7 @@ static void take_reply(struct ak_kernel *kernel, const struct ak_frame *frame) {
     ak_stream_flush(kernel, request->id);
     /* Everything that had arrived by now is ahead of SENT, and is aborted with it. */
     if (frame->flags & AK_FRAME_F_ABORTING)
-        ak_dispatch_channel(kernel, AK_CHANNEL_SHELL);
+        ak_dispatch_channel(kernel, AK_CHANNEL_SHELL, AK_MESSAGES_WAITING);
     ak_request_reply(kernel, request, part(frame, 0), part(frame, 1), frame);
     if (frame->flags & AK_FRAME_F_ABORTING) {
         struct ak_frame sent = {.type = AK_FRAME_SENT, .id = frame->id, .fd = -1};
@@ -177,6 +177,8 @@ static bool take_frames(struct ak_kernel *kernel, int limit) {
             ak_warning("the worker sent a malformed frame");
             continue;
         }
+        if (r == AK_LINK_E_CLOSED)
+            ak_supervisor_lost(kernel);
         if (r)
             return true;
         ak_stream_collect(kernel, frame.position);

@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,21 +69,40 @@ static PyObject *answer(const struct ak_buf *line) {
     return PyUnicode_DecodeUTF8(line->data, (Py_ssize_t)len, "replace");
 }
 
+/* Waits until there is something to read. An interrupt that comes just before the wait
+ * must end it too, so SIGINT is let in by the wait itself and by nothing before it. 0,
+ * or -1 with an exception set. */
+static int wait_readable(int fd) {
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    int r = PyErr_CheckSignals();
+    if (r == 0) {
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        Py_BEGIN_ALLOW_THREADS;
+        (void)ppoll(&pfd, 1, NULL, &before);
+        Py_END_ALLOW_THREADS;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
 static PyObject *read_line(int fd) {
     AK_BUF_AUTO line = {0};
     for (;;) {
         char chunk[4096];
         ssize_t n;
         int error;
-        Py_BEGIN_ALLOW_THREADS;
+        if (wait_readable(fd) < 0 || PyErr_CheckSignals() < 0)
+            return NULL;
         n = read(fd, chunk, sizeof(chunk));
         error = errno;
-        Py_END_ALLOW_THREADS;
         if (n == 0)
             return answer(&line);
         if (n > 0 && ak_buf_add(&line, chunk, (size_t)n))
             return PyErr_NoMemory();
-        if (n < 0 && error != EINTR) {
+        if (n < 0 && error != EINTR && error != EAGAIN) {
             errno = error;
             return PyErr_SetFromErrno(PyExc_OSError);
         }
@@ -92,6 +113,8 @@ static PyObject *read_line(int fd) {
 
 static PyObject *ask_and_wait(struct ak_state *state, PyObject *prompt, bool password) {
     AK_CLEANUP(ak_closep) int fd = ask(state, prompt, password);
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* waiting is wait_readable's */
     return fd < 0 ? NULL : read_line(fd);
 }
 

@@ -142,3 +142,22 @@ def test_jupyter_finds_and_copies_it(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert installed(tmp_path / "two", "copied")["argv"][0] == AKERNEL
+
+
+def test_names_that_are_paths(tmp_path):
+    keep = tmp_path / "share/jupyter/kernels/other"
+    keep.mkdir(parents=True)
+    for name in (".", "..", ".hidden"):
+        assert run("install", "--prefix", str(tmp_path), "--name", name, "--python", sys.executable).returncode == 2
+    assert keep.exists()
+
+
+def test_a_link_is_replaced_not_followed(tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "kernel.json").write_text("{}")
+    kernels = tmp_path / "share/jupyter/kernels"
+    kernels.mkdir(parents=True)
+    (kernels / "akernel").symlink_to(target)
+    assert run("install", "--prefix", str(tmp_path), "--python", sys.executable).returncode == 0
+    assert (target / "kernel.json").read_text() == "{}" and not (kernels / "akernel").is_symlink()

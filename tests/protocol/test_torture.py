@@ -159,3 +159,24 @@ def test_memory_stays_flat(fresh):
         fresh.run("x = Big();")
     after = fresh.run("gc.collect()\nlen(gc.get_objects())").result
     assert int(after) - int(gc) < 500 * 8
+
+
+def test_closing_everything(kernel):
+    client = kernel.ready_client()
+    mid = client.execute("import os\nprint('before')\nos.closerange(3, 4096)\nwhile True: pass")
+    messages = client.until_idle(mid)
+    assert "descriptors" in next(m for m in messages if m.type == "error").content["evalue"]
+    assert client.reply(mid).content["status"] == "error"
+    assert kernel.wait(10) != 0
+
+
+def test_death_with_sigchld_ignored(argv):
+    """Some launchers ignore SIGCHLD, and their children inherit it."""
+    from wire import Kernel
+
+    shell = ["sh", "-c", "trap '' CHLD; exec \"$@\"", "sh", *argv]
+    with Kernel(shell) as kernel:
+        client = kernel.ready_client()
+        mid = client.execute("import os\nos._exit(3)")
+        assert client.reply(mid).content["status"] == "error"
+        assert kernel.wait(10) == 3
