@@ -25,6 +25,7 @@
 AK_LOG_MODULE("kernel");
 
 #define PARENT_CHECK_MS 1000
+#define ARM_TRIES 16
 #define STALL_CHECK_MS 20
 
 enum poll_index {
@@ -244,8 +245,10 @@ static void round_trip(struct ak_kernel *kernel) {
     /* While text waits for its pace nobody needs to wake us for more of it. */
     if (kernel->process.ring && kernel->flush_at == AK_NEVER &&
         !ak_publish_stalled(kernel)) {
-        while (!ak_ring_arm(kernel->process.ring)) {
+        for (int i = 0; !ak_ring_arm(kernel->process.ring); i++) {
             ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
+            if (i == ARM_TRIES)
+                kernel->flush_at = ak_clock_now(); /* the next round looks again */
             if (ak_publish_stalled(kernel) || kernel->flush_at != AK_NEVER)
                 break;
         }

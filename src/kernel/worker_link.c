@@ -168,7 +168,8 @@ static void take(struct ak_kernel *kernel, struct ak_frame *frame) {
     }
 }
 
-/* Takes frames until there is none; false when the limit or a full iopub came first. */
+/* Takes frames until there is none, or no link any more; false when the limit or a full
+ * iopub came first. */
 static bool take_frames(struct ak_kernel *kernel, int limit) {
     for (int i = 0; i < limit && kernel->process.link; i++) {
         struct ak_frame frame;
@@ -187,7 +188,7 @@ static bool take_frames(struct ak_kernel *kernel, int limit) {
         if (ak_publish_stalled(kernel))
             return false;
     }
-    return false;
+    return !kernel->process.link;
 }
 
 /* What is in the ring now was written behind every frame that was sent before it, so
