@@ -74,6 +74,7 @@ struct ak_process {
     uint64_t started_at;
     struct ak_link *link;
     struct ak_ring *ring;
+    bool ring_damaged; /* nothing more is read from it */
     struct ak_pipe pipes[2];
     int fault_fd; /* read end of faulthandler's pipe */
     struct ak_buf fault_text;

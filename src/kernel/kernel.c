@@ -243,8 +243,8 @@ static void serve_clients(struct ak_kernel *kernel, const zmq_pollitem_t *items)
 static void round_trip(struct ak_kernel *kernel) {
     zmq_pollitem_t items[POLL_N];
     /* While text waits for its pace nobody needs to wake us for more of it. */
-    if (kernel->process.ring && kernel->flush_at == AK_NEVER &&
-        !ak_publish_stalled(kernel)) {
+    if (kernel->process.ring && !kernel->process.ring_damaged &&
+        kernel->flush_at == AK_NEVER && !ak_publish_stalled(kernel)) {
         for (int i = 0; !ak_ring_arm(kernel->process.ring); i++) {
             ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
             if (i == ARM_TRIES)

@@ -121,7 +121,7 @@ static void obey_mark(struct ak_kernel *kernel, const struct ak_ring_record *mar
 void ak_stream_collect(struct ak_kernel *kernel, uint64_t position) {
     struct ak_ring_record record;
     int r;
-    if (!kernel->process.ring)
+    if (!kernel->process.ring || kernel->process.ring_damaged)
         return;
     while ((r = ak_ring_peek(kernel->process.ring, &record)) == 0) {
         if (record.end > position)
@@ -133,9 +133,12 @@ void ak_stream_collect(struct ak_kernel *kernel, uint64_t position) {
             obey_mark(kernel, &record);
         ak_ring_consume(kernel->process.ring, &record);
     }
-    if (r == AK_RING_E_CORRUPT && kernel->process.pid && !kernel->process.exited) {
-        ak_error("the worker's shared memory is damaged; the worker is ended");
-        ak_supervisor_kill(kernel);
+    if (r == AK_RING_E_CORRUPT) {
+        kernel->process.ring_damaged = true;
+        if (kernel->process.pid && !kernel->process.exited) {
+            ak_error("the worker's shared memory is damaged; the worker is ended");
+            ak_supervisor_kill(kernel);
+        }
     }
 }
 

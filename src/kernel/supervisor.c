@@ -283,6 +283,7 @@ static void release_process(struct ak_kernel *kernel) {
     ak_buf_done(&process->fault_text);
     process->link = ak_link_free(process->link);
     process->ring = ak_ring_free(process->ring);
+    process->ring_damaged = false;
 }
 
 /* The worker's group may hold children of the user. They get a moment. */

@@ -6,7 +6,8 @@
  * once.
  *
  * A class body looks a name up in its own namespace first, so it has its own flow: what
- * it surely bound itself is not read from outside.
+ * it surely bound itself is not read from outside. Code inside it does not see that
+ * namespace, so it is no surroundings for what is nested in it.
  */
 #include "py/effects-private.h"
 
@@ -98,11 +99,24 @@ static PyCodeObject *code_of(PyCodeObject *code, int index) {
     return PyCode_Check(constant) ? (PyCodeObject *)constant : NULL;
 }
 
-static bool is_comprehension(PyCodeObject *code) {
+static bool starts_with(PyObject *text, const char *prefix) {
+    Py_ssize_t n = (Py_ssize_t)strlen(prefix);
+    if (PyUnicode_GET_LENGTH(text) < n)
+        return false;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (PyUnicode_READ_CHAR(text, i) != (Py_UCS4)prefix[i])
+            return false;
+    }
+    return true;
+}
+
+/* Functions that the compiler makes up and calls where it makes them. The last one
+ * (PEP 695) evaluates the bases of a generic class. */
+static bool is_called_at_once(PyCodeObject *code) {
     static const char *const names[] = {"<listcomp>", "<setcomp>", "<dictcomp>",
-                                        "<genexpr>"};
+                                        "<genexpr>", "<generic parameters of "};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (PyUnicode_CompareWithASCIIString(code->co_name, names[i]) == 0)
+        if (starts_with(code->co_name, names[i]))
             return true;
     }
     return false;
@@ -144,34 +158,79 @@ static int gather_later(struct gather *g, PyCodeObject *code, int depth) {
 /* What surrounds a piece of code that runs at once: a name that is surely bound out
  * there is not a read. */
 struct surroundings {
-    const struct surroundings *outer;
+    struct surroundings *outer;
     PyCodeObject *code;
     const struct ak_flow *flow;
     const uint64_t *set;
+    bool own_namespace; /* a class body */
+    PyObject *indexes;  /* owned, or NULL: names that code binds -> index, on demand */
 };
 
-static bool bound_outside(const struct surroundings *around, PyObject *name) {
-    for (; around; around = around->outer) {
-        Py_ssize_t n = PyTuple_GET_SIZE(around->code->co_names);
-        for (Py_ssize_t i = 0; i < n; i++) {
-            if (around->flow->bits[i] >= 0 &&
-                PyUnicode_Compare(PyTuple_GET_ITEM(around->code->co_names, i), name) ==
-                    0)
-                return ak_flow_has(around->flow, around->set, (int)i);
-        }
+/* A cell of many classes asks for many names: looking through co_names for each would
+ * take quadratic time. */
+static int index_names(struct surroundings *here) {
+    AK_PYREF indexes = PyDict_New();
+    Py_ssize_t n = indexes ? PyTuple_GET_SIZE(here->code->co_names) : 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (here->flow->bits[i] < 0)
+            continue;
+        AK_PYREF index = PyLong_FromSsize_t(i);
+        if (!index || PyDict_SetItem(indexes, name_of(here->code, (int)i), index) < 0)
+            return -1;
     }
-    return false;
+    here->indexes = AK_TAKE(indexes);
+    return here->indexes ? 0 : -1;
+}
+
+/* 1 or 0, or -1 with an exception set. */
+static int bound_outside(struct surroundings *around, PyObject *name) {
+    for (; around; around = around->outer) {
+        if (around->own_namespace)
+            continue;
+        if (!around->indexes && index_names(around) < 0)
+            return -1;
+        PyObject *index = PyDict_GetItemWithError(around->indexes, name); /* borrowed */
+        if (!index && PyErr_Occurred())
+            return -1;
+        if (index && ak_flow_has(around->flow, around->set, (int)PyLong_AsLong(index)))
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether the global name of an instruction is surely bound before it; 1 or 0, or -1
+ * with an exception set. The set of a class body is about the names of the class, which
+ * a global instruction in it (an inlined comprehension has them) passes over. */
+static int bound_before(const struct surroundings *here,
+                        const struct ak_instruction *in, PyObject *name) {
+    bool passes_over = here->own_namespace && in->kind != AK_STEP_LOAD;
+    if (!passes_over && ak_flow_has(here->flow, here->set, in->index))
+        return 1;
+    return bound_outside(here->outer, name);
+}
+
+static int gather_read(struct gather *g, const struct surroundings *here,
+                       const struct ak_instruction *in, PyObject *name) {
+    int bound = bound_before(here, in, name);
+    return bound ? (bound < 0 ? -1 : 0) : PySet_Add(g->reads_at_once, name);
+}
+
+/* Deleting a name needs it to be there, as reading it does. */
+static int gather_delete(struct gather *g, const struct surroundings *here,
+                         const struct ak_instruction *in, PyObject *name) {
+    int r = gather_read(g, here, in, name);
+    return r < 0 ? -1 : PySet_Add(g->deletes, name);
 }
 
 static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow,
-                      const struct surroundings *around, bool own_namespace, int depth);
+                      struct surroundings *around, bool own_namespace, int depth);
 
 static int gather_nested(struct gather *g, PyCodeObject *inner,
-                         const struct surroundings *around, int depth) {
+                         struct surroundings *around, int depth) {
     bool class_body = !(inner->co_flags & CO_OPTIMIZED);
     if (depth > DEPTH_MAX)
         return 0;
-    if (!class_body && !is_comprehension(inner))
+    if (!class_body && !is_called_at_once(inner))
         return gather_later(g, inner, depth + 1);
     AK_CLEANUP(ak_flow_freep) struct ak_flow *flow = NULL;
     if (ak_flow_new(&flow, inner) < 0)
@@ -181,28 +240,28 @@ static int gather_nested(struct gather *g, PyCodeObject *inner,
 
 /* One instruction of code that runs at once, with what is bound before it. */
 static int gather_step(struct gather *g, PyCodeObject *code,
-                       const struct ak_instruction *in, const struct surroundings *here,
-                       bool own_namespace, int depth) {
+                       const struct ak_instruction *in, struct surroundings *here,
+                       int depth) {
+    bool own_namespace = here->own_namespace;
     PyObject *name = name_of(code, in->index); /* borrowed */
     PyCodeObject *inner;                       /* borrowed */
     switch (in->kind) {
     case AK_STEP_LOAD:
     case AK_STEP_LOAD_GLOBAL:
-        if (!name || ak_flow_has(here->flow, here->set, in->index) ||
-            bound_outside(here->outer, name))
+        if (!name)
             return 0;
         /* Every class body starts by reading it, for __module__. */
         if (own_namespace && PyUnicode_CompareWithASCIIString(name, "__name__") == 0)
             return 0;
-        return PySet_Add(g->reads_at_once, name);
+        return gather_read(g, here, in, name);
     case AK_STEP_STORE:
         return name && !own_namespace ? PySet_Add(g->binds, name) : 0;
     case AK_STEP_STORE_GLOBAL:
         return name ? PySet_Add(g->binds, name) : 0;
     case AK_STEP_DELETE:
-        return name && !own_namespace ? PySet_Add(g->deletes, name) : 0;
+        return name && !own_namespace ? gather_delete(g, here, in, name) : 0;
     case AK_STEP_DELETE_GLOBAL:
-        return name ? PySet_Add(g->deletes, name) : 0;
+        return name ? gather_delete(g, here, in, name) : 0;
     case AK_STEP_IMPORT_STAR:
         g->binds_unknown = true;
         return 0;
@@ -215,15 +274,17 @@ static int gather_step(struct gather *g, PyCodeObject *code,
 }
 
 static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow,
-                      const struct surroundings *around, bool own_namespace,
-                      int depth) {
+                      struct surroundings *around, bool own_namespace, int depth) {
     uint64_t *set = calloc(flow->n_words + 1, sizeof(*set));
     if (!set) {
         PyErr_NoMemory();
         return -1;
     }
-    struct surroundings here = {
-        .outer = around, .code = code, .flow = flow, .set = set};
+    struct surroundings here = {.outer = around,
+                                .code = code,
+                                .flow = flow,
+                                .set = set,
+                                .own_namespace = own_namespace};
     int r = 0;
     for (int b = 0; b < flow->n_blocks && r == 0; b++) {
         const struct ak_flow_block *block = &flow->blocks[b];
@@ -232,10 +293,11 @@ static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow
         memcpy(set, block->in, flow->n_words * sizeof(*set));
         for (int i = block->first; i < block->end && r == 0; i++) {
             const struct ak_instruction *in = &flow->bytecode.instructions[i];
-            r = gather_step(g, code, in, &here, own_namespace, depth);
+            r = gather_step(g, code, in, &here, depth);
             ak_flow_apply(flow, in, set);
         }
     }
+    Py_XDECREF(here.indexes);
     free(set);
     return r;
 }
@@ -258,8 +320,11 @@ static int gather_cell(struct ak_effects *effects, struct gather *g, PyObject *b
     if (expression) {
         PyCodeObject *code = (PyCodeObject *)expression;
         AK_CLEANUP(ak_flow_freep) struct ak_flow *flow = NULL;
-        if (ak_flow_new(&flow, code) < 0 ||
-            gather_now(g, code, flow, body ? &after_body : NULL, false, 0) < 0)
+        if (ak_flow_new(&flow, code) < 0)
+            return -1;
+        int r = gather_now(g, code, flow, body ? &after_body : NULL, false, 0);
+        Py_XDECREF(after_body.indexes);
+        if (r < 0)
             return -1;
     }
     effects->binds_unknown = g->binds_unknown;

@@ -7,8 +7,9 @@
  *
  * The fast path keeps the GIL and tries once. When the ring is full, or another thread
  * is inside it, the rest is written without the GIL, with a look at signals between
- * tries, so that an interrupt ends a flood. A write from within a write (a destructor
- * or a signal handler) is kept and follows.
+ * tries, so that an interrupt ends a flood. A write from within a write of the same
+ * thread (a destructor or a signal handler) is kept and follows; other threads wait for
+ * room by themselves, because what is kept has one owner.
  *
  * The types derive from io.TextIOBase and io.BufferedIOBase, because libraries ask.
  * Their instances are laid out by those bases, whose size is known only at run time:
@@ -26,8 +27,8 @@
 #define WAIT_MS 100
 
 struct stream {
-    int number; /* 1 or 2 */
-    bool inside;
+    int number;           /* 1 or 2 */
+    unsigned long writer; /* the thread that is inside a write; 0 when none is */
     struct ak_buf kept; /* text that was written from within a write; the line that the
                          * child of a fork has not ended yet */
     uint64_t kept_request;
@@ -103,16 +104,25 @@ static int write_lines(struct stream *stream, const char *text, size_t len) {
 
 static int write_bytes(struct ak_state *state, struct stream *stream, const char *text,
                        size_t len) {
+    if (stream->number == 0) {
+        PyErr_SetString(PyExc_ValueError, "I/O operation on uninitialized object");
+        return -1;
+    }
     if (state->forked)
         return write_lines(stream, text, len);
     uint64_t request = ak_request_output_id(state);
-    if (stream->inside) {
+    unsigned long self = PyThread_get_thread_ident();
+    if (stream->writer == self) {
         stream->kept_request = request;
         return ak_buf_add(&stream->kept, text, len) ? -1 : 0;
     }
-    stream->inside = true;
+    bool outermost = stream->writer == 0;
+    if (outermost)
+        stream->writer = self;
     int r = ak_stream_write(state, stream->number, request, text, len);
-    stream->inside = false;
+    if (!outermost)
+        return r;
+    stream->writer = 0;
     if (stream->kept.len && r == 0) {
         struct ak_buf kept = stream->kept;
         stream->kept = (struct ak_buf){0};

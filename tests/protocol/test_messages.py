@@ -192,6 +192,13 @@ def test_a_comm_callback_that_raises(fresh):
     assert fresh.run("1").result == "1"
 
 
+def test_looking_for_comm_does_not_unbind_it(fresh):
+    find = "import importlib.util\nimportlib.util.find_spec('comm') is not None"
+    assert fresh.run(find).result == "True"
+    result = fresh.run("import comm\nc = comm.create_comm(target_name='front')")
+    assert len(result.all("comm_open")) == 1
+
+
 def test_shutdown(kernel):
     client = kernel.ready_client()
     path = os.path.join(kernel.directory.name, "atexit")

@@ -308,3 +308,32 @@ def test_huge_message(client):
 
 def test_source_of_cells_can_be_read(client):
     assert client.run("def fn():\n    return 1\nimport inspect\ninspect.getsource(fn)").result == "'def fn():\\n    return 1\\n'"
+
+
+FLOOD = """
+import asyncio, threading
+async def main():
+    def f(): [print({tag!r} * 120) for _ in range(60000)]
+    threads = [threading.Thread(target=f) for _ in range(2)]
+    [t.start() for t in threads]
+    while any(t.is_alive() for t in threads): await asyncio.sleep(0.05)
+await main()
+"""
+
+
+def test_flooding_threads_keep_their_cells(fresh):
+    mids = [fresh.execute(FLOOD.format(tag=tag)) for tag in "ab"]
+    texts = {m: "" for m in mids}
+    left = set(mids)
+    while left:
+        m = fresh.receive("iopub")
+        parent = m.parent.get("msg_id")
+        if m.type == "stream":
+            texts[parent] += m.content["text"]
+        if m.type == "status" and m.content["execution_state"] == "idle":
+            left.discard(parent)
+    assert [(texts[m].count("a"), texts[m].count("b")) for m in mids] == [(14400000, 0), (0, 14400000)]
+
+
+def test_a_stream_made_by_hand_is_refused(client):
+    assert client.run("import sys\ntype(sys.stdout)().write('x')").error["ename"] == "ValueError"

@@ -32,7 +32,7 @@ class Finder:
         self.changes = changes
 
     def find_spec(self, name, path=None, target=None):
-        change = self.changes.pop(name, None)
+        change = self.changes.get(name)
         if change is None:
             return None
         for finder in sys.meta_path:
@@ -42,7 +42,6 @@ class Finder:
             if spec is not None and spec.loader is not None:
                 spec.loader = _Loader(spec.loader, change)
                 return spec
-        self.changes[name] = change
         return None
 
 

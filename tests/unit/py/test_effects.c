@@ -40,6 +40,11 @@ static void reads(void) {
     check("await f(x)", "f x", ak_effects_reads_at_once);
     check("del x", "", ak_effects_binds);
     check("x = 1\ndel x\nx", "x", ak_effects_reads_at_once);
+    check("del x", "x", ak_effects_reads_at_once);
+    check("x = 1\ndel x", "", ak_effects_reads_at_once);
+    check("if c: x = 1\ndel x", "c x", ak_effects_reads_at_once);
+    check("class C:\n del x", "", ak_effects_reads_at_once);
+    check("try: pass\nexcept E as e: pass", "", ak_effects_reads_at_once);
 }
 
 static void binds(void) {
@@ -68,9 +73,19 @@ static void scopes(void) {
           ak_effects_reads_at_once);
     check("class C:\n def m(self): return q", "q", ak_effects_reads_later);
     check("x = 1\nclass C:\n a = x", "", ak_effects_reads_at_once);
+    check("class C:\n x = 1\n y = [x for i in r]", "r x", ak_effects_reads_at_once);
+    check("class C:\n x = 1\n class D: y = x", "x", ak_effects_reads_at_once);
+    check("x = 1\nclass C:\n y = [x for i in r]\n x = 2", "r",
+          ak_effects_reads_at_once);
+    check("y = 0\n[[(y := y + x) for x in r] for r in s]", "s",
+          ak_effects_reads_at_once);
     check("@deco\ndef f(): pass", "deco", ak_effects_reads_at_once);
     check("async def f():\n await g()", "g", ak_effects_reads_later);
     check("def f():\n return [v for v in w]", "w", ak_effects_reads_later);
+#if PY_VERSION_HEX >= 0x030c0000
+    check("class C[T](B):\n a = z", "B z", ak_effects_reads_at_once);
+    check("def f[T](a=d): return q", "q", ak_effects_reads_later);
+#endif
 }
 
 static void branches(void) {
@@ -115,6 +130,13 @@ static void large(void) {
         used += (size_t)snprintf(source + used, size - used, "if c: b%d = 1\n", i);
     effects = analyse(source);
     assert(ak_effects_binds(effects)->n_items == 5000);
+    ak_effects_free(effects);
+    used = 0;
+    for (int i = 0; i < 20000; i++)
+        used +=
+            (size_t)snprintf(source + used, size - used, "class C%d: a = n%d\n", i, i);
+    effects = analyse(source);
+    assert(ak_effects_reads_at_once(effects)->n_items == 20000);
     ak_effects_free(effects);
     free(source);
 }
