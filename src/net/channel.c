@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -33,6 +34,7 @@ struct ak_shared_map {
 struct ak_channels {
     void *context;
     void *sockets[AK_CHANNEL_N];
+    char *ipc_paths[AK_CHANNEL_N]; /* owned; NULL where nothing was bound in a folder */
 };
 
 int ak_shared_map_new(struct ak_shared_map **ret_shared, void *map, size_t len) {
@@ -124,7 +126,7 @@ static int pick_ipc(const struct ak_conn *conn, int *ret_port) {
 }
 
 static int bind_socket(void *socket, struct ak_conn *conn, enum ak_channel channel,
-                       struct ak_buf *message) {
+                       char **ret_ipc_path, struct ak_buf *message) {
     AK_BUF_AUTO endpoint = {0};
     int *port = &conn->ports[channel];
     bool ipc = strcmp(conn->transport, "ipc") == 0;
@@ -144,6 +146,10 @@ static int bind_socket(void *socket, struct ak_conn *conn, enum ak_channel chann
                         ak_conn_port_name((enum ak_conn_port)channel),
                         ak_buf_str(&endpoint), zmq_strerror(errno));
         return r ? ak_error_trace(r) : AK_CHANNEL_E_BIND;
+    }
+    if (ipc) {
+        *ret_ipc_path = strdup(ak_buf_str(&endpoint) + strlen("ipc://"));
+        return *ret_ipc_path ? 0 : ak_error_origin(ENOMEM);
     }
     return *port == 0 ? picked_port(socket, port) : 0;
 }
@@ -172,7 +178,7 @@ int ak_channels_bind(struct ak_channels **ret_channels, struct ak_conn *conn,
         int r = set_options(channels->sockets[i], (enum ak_channel)i, conn);
         if (!r)
             r = bind_socket(channels->sockets[i], conn, (enum ak_channel)i,
-                            ret_message);
+                            &channels->ipc_paths[i], ret_message);
         if (r)
             return r;
     }
@@ -186,6 +192,10 @@ struct ak_channels *ak_channels_free(struct ak_channels *channels) {
     for (int i = 0; i < AK_CHANNEL_N; i++) {
         if (channels->sockets[i])
             zmq_close(channels->sockets[i]);
+        /* libzmq leaves the file of a socket whose path was given. */
+        if (channels->ipc_paths[i])
+            unlink(channels->ipc_paths[i]);
+        free(channels->ipc_paths[i]);
     }
     if (channels->context) {
         while (zmq_ctx_term(channels->context) < 0 && errno == EINTR)

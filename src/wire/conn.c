@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "wire/limits.h"
 
+#define CURVE_KEY_SIZE crypto_scalarmult_BYTES
+
 static const char *const port_names[AK_CONN_N_PORTS] = {
     [AK_CONN_SHELL] = "shell_port", [AK_CONN_IOPUB] = "iopub_port",
     [AK_CONN_STDIN] = "stdin_port", [AK_CONN_CONTROL] = "control_port",
@@ -60,6 +62,8 @@ static int bad(struct ak_buf *message, const char *format, ...) {
 static int take_string(json_t *root, const char *name, const char *otherwise,
                        char **ret_value, struct ak_buf *message) {
     json_t *value = json_object_get(root, name); /* borrowed */
+    if (json_is_null(value))
+        value = NULL; /* null is how some launchers write that there is none */
     const char *text = value ? json_string_value(value) : otherwise;
     if (!value && !otherwise)
         return bad(message, "the connection file has no \"%s\"", name);
@@ -84,11 +88,25 @@ static int take_ports(struct ak_conn *conn, json_t *root, struct ak_buf *message
     return 0;
 }
 
-static bool is_z85_key(const char *text) {
+/* Z85 (ZeroMQ RFC 32): five digits to the base 85 for each four bytes, which not every
+ * five digits fit into. */
+static bool decode_z85_key(const char *text,
+                           unsigned char ret_key[static CURVE_KEY_SIZE]) {
     static const char digits[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
         "TUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    return strlen(text) == 40 && strspn(text, digits) == 40;
+    if (strlen(text) != 40 || strspn(text, digits) != 40)
+        return false;
+    for (size_t i = 0; i < 8; i++) {
+        uint64_t value = 0;
+        for (size_t k = 0; k < 5; k++)
+            value = value * 85 + (uint64_t)(strchr(digits, text[i * 5 + k]) - digits);
+        if (value > UINT32_MAX)
+            return false;
+        for (size_t k = 0; k < 4; k++)
+            ret_key[i * 4 + k] = (unsigned char)(value >> (24 - 8 * k));
+    }
+    return true;
 }
 
 static int take_curve(struct ak_conn *conn, json_t *root, struct ak_buf *message) {
@@ -101,22 +119,32 @@ static int take_curve(struct ak_conn *conn, json_t *root, struct ak_buf *message
         r = take_string(root, "curve_secretkey", NULL, &conn->curve_secret, message);
     if (r)
         return r;
-    if (!is_z85_key(conn->curve_public))
+    unsigned char public_key[CURVE_KEY_SIZE], secret_key[CURVE_KEY_SIZE];
+    unsigned char derived[CURVE_KEY_SIZE];
+    const char *wrong =
+        !decode_z85_key(conn->curve_public, public_key)   ? "curve_publickey"
+        : !decode_z85_key(conn->curve_secret, secret_key) ? "curve_secretkey"
+                                                          : NULL;
+    if (wrong)
         return bad(message,
                    "\"%s\" in the connection file is not a Z85 key of 40 "
                    "characters",
-                   "curve_publickey");
-    if (!is_z85_key(conn->curve_secret))
-        return bad(message,
-                   "\"%s\" in the connection file is not a Z85 key of 40 "
-                   "characters",
-                   "curve_secretkey");
-    return 0;
+                   wrong);
+    /* Clients hold the public key: with another secret none of them could connect. */
+    bool pair = crypto_scalarmult_base(derived, secret_key) == 0 &&
+                sodium_memcmp(derived, public_key, sizeof(derived)) == 0;
+    sodium_memzero(secret_key, sizeof(secret_key));
+    return pair ? 0
+                : bad(message,
+                      "\"%s\" in the connection file is not the public key of "
+                      "its curve_secretkey",
+                      "curve_publickey");
 }
 
 static int take_registration(struct ak_conn *conn, json_t *root,
                              struct ak_buf *message) {
-    if (!json_object_get(root, "registration_ip"))
+    json_t *ip = json_object_get(root, "registration_ip"); /* borrowed */
+    if (!ip || json_is_null(ip))
         return 0;
     json_t *port = json_object_get(root, "registration_port"); /* borrowed */
     if (!json_is_integer(port) || json_integer_value(port) < 1 ||

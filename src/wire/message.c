@@ -139,9 +139,15 @@ int ak_author_header(struct ak_author *author, const char *msg_type, struct ak_b
              (int)getpid(), (unsigned long long)++author->n_messages);
     if (ret_msg_id)
         *ret_msg_id = author->msg_id;
-    return ak_buf_addf(
-        buf,
-        "{\"msg_id\": \"%s\", \"msg_type\": \"%s\", \"username\": \"%s\", "
-        "\"session\": \"%s\", \"date\": \"%s\", \"version\": \"5.5\"}",
-        author->msg_id, msg_type, author->username, author->session, stamp);
+    /* The type of a reply is made from what a client sent, so it is escaped. */
+    int r = ak_buf_addf(buf, "{\"msg_id\": \"%s\", \"msg_type\": ", author->msg_id);
+    if (!r)
+        r = ak_buf_add_json_string(buf, msg_type, strlen(msg_type));
+    if (!r)
+        r = ak_buf_addf(
+            buf,
+            ", \"username\": \"%s\", \"session\": \"%s\", \"date\": \"%s\", "
+            "\"version\": \"5.5\"}",
+            author->username, author->session, stamp);
+    return r;
 }

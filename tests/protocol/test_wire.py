@@ -29,6 +29,8 @@ def alive(client):
         ({"transport": "carrier pigeon"}, "transport"),
         ({"signature_scheme": "hmac-md5"}, "signature_scheme"),
         ({"curve_publickey": "short", "curve_secretkey": "short"}, "curve_publickey"),
+        ({"curve_publickey": "#" * 40, "curve_secretkey": "#" * 40}, "curve_publickey"),
+        ({"curve_publickey": "0" * 40, "curve_secretkey": "1" * 40}, "curve_publickey"),
     ],
 )
 def test_bad_connection_files(launch, change, word):
@@ -85,7 +87,11 @@ def test_a_readable_file_is_warned_about(launch):
 
 def test_ipc(launch, tmp_path):
     kernel = launch(connection={"transport": "ipc", "ip": str(tmp_path / "s")} | {p: i + 1 for i, p in enumerate(PORTS)})
-    alive(kernel.ready_client())
+    client = kernel.ready_client()
+    alive(client)
+    client.ask("shutdown_request", {"restart": False}, channel="control")
+    assert kernel.wait(10) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_address(launch):
@@ -293,6 +299,11 @@ def test_a_slow_subscriber_does_not_stop_the_kernel(fresh):
     lazy.close(0)
     mid = fresh.execute("7")
     assert fresh.reply(mid).content["status"] == "ok"
+
+
+def test_null_means_absent(launch):
+    kernel = launch(connection={"kernel_name": None, "kernel_id": None, "registration_ip": None})
+    alive(kernel.ready_client())
 
 
 def test_parallel_starts(launch):

@@ -113,6 +113,11 @@ static void authors(void) {
     json_t *parsed = json_loads(ak_buf_str(&two), 0, NULL);
     assert(parsed && json_object_size(parsed) == 6);
     json_decref(parsed);
+    ak_buf_clear(&two);
+    assert(ak_author_header(author, "x\", \"session\": \"y", &two, NULL) == 0);
+    parsed = json_loads(ak_buf_str(&two), JSON_REJECT_DUPLICATES, NULL);
+    assert(parsed && json_object_size(parsed) == 6);
+    json_decref(parsed);
     ak_author_free(author);
 }
 
