@@ -3,8 +3,7 @@
  * A set holds the names that were bound on every path to a point. Sets meet by
  * intersection; a block that was not reached yet is "everything" and is skipped. An
  * exception can come from anywhere inside a protected range, so a handler meets the
- * sets before and after every block of the range; blocks are cut where ranges start and
- * end.
+ * least set of every block of the range; blocks are cut where ranges start and end.
  *
  * The sets of all blocks together are bounded. A cell with more than that (ten
  * thousands of names and of branches) is analysed as if nothing were known at the start
@@ -141,6 +140,36 @@ static void run_block(struct ak_flow *flow, struct ak_flow_block *block) {
         ak_flow_apply(flow, &flow->bytecode.instructions[i], block->out);
 }
 
+/* The handler that protects an offset, or NULL. The table is sorted and its ranges do
+ * not overlap. */
+static const struct ak_handler *handler_of(const struct ak_bytecode *bytecode,
+                                           int offset) {
+    int low = 0, high = bytecode->n_handlers;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (bytecode->handlers[middle].end <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct ak_handler *h = &bytecode->handlers[low];
+    return low < bytecode->n_handlers && h->start <= offset ? h : NULL;
+}
+
+/* What is bound before every instruction of a block: a name that is deleted in it may
+ * be missing though it is bound at both ends. */
+static const uint64_t *least_set(struct ak_flow *flow,
+                                 const struct ak_flow_block *block) {
+    if (flow->n_words)
+        memcpy(flow->point, block->in, flow->n_words * sizeof(uint64_t));
+    for (int i = block->first; i < block->end; i++) {
+        const struct ak_instruction *in = &flow->bytecode.instructions[i];
+        if (is_deletion(in->kind))
+            ak_flow_apply(flow, in, flow->point);
+    }
+    return flow->point;
+}
+
 /* Meets a block's sets into its successors; whether a block before the current sweep's
  * position changed. */
 static bool spread(struct ak_flow *flow, int index) {
@@ -153,14 +182,9 @@ static bool spread(struct ak_flow *flow, int index) {
         changed |= meet(flow, block_at(flow, last->target), block->out);
     if (!last->ends)
         changed |= meet(flow, index + 1, block->out);
-    for (int i = 0; i < bytecode->n_handlers; i++) {
-        const struct ak_handler *h = &bytecode->handlers[i];
-        if (start < h->start || start >= h->end)
-            continue;
-        int target = block_at(flow, h->target);
-        changed |= meet(flow, target, block->in);
-        changed |= meet(flow, target, block->out);
-    }
+    const struct ak_handler *h = handler_of(bytecode, start);
+    if (h)
+        changed |= meet(flow, block_at(flow, h->target), least_set(flow, block));
     return changed;
 }
 
