@@ -14,16 +14,19 @@ LAYERS = {
     "seam": {"base", "seam"},
     "net": {"base", "wire", "net"},
     "kernel": {"base", "wire", "net", "seam", "kernel"},
-    "py": {"base", "py"},
-    "worker": {"base", "seam", "py", "worker"},
-    "cli": {"base", "kernel", "cli"},
+    "cache": {"base", "cache"},
+    "py": {"base", "cache", "py"},
+    "worker": {"base", "seam", "cache", "py", "worker"},
+    "cli": {"base", "kernel", "cache", "cli"},
 }
 EXTERNAL = {
     "Python.h": {"py"},
     "opcode.h": {"py"},
     "zmq.h": {"net"},
     "jansson.h": {"wire", "kernel", "worker", "cli"},
-    "sodium.h": {"wire"},
+    "sodium.h": {"wire", "cache"},
+    "hiredis/hiredis.h": {"cache"},
+    "openssl/ssl.h": {"cache"},
     "uuid/uuid.h": {"wire"},
 }
 BANNED = {
