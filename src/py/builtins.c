@@ -17,7 +17,7 @@ static int add_to_builtins(PyObject *module, const char *attribute, const char *
  * none. */
 static struct ak_cell *running_cell(struct ak_state *state) {
     struct ak_request *request = ak_request_current(state);
-    struct ak_list *cells = &state->space->cells;
+    struct ak_list *cells = &ak_space_current(state)->cells;
     ak_list_for_each(node, next, cells) {
         struct ak_cell *cell = ak_list_entry(node, struct ak_cell, link);
         if (cell->request == request)
@@ -30,7 +30,7 @@ static struct ak_cell *running_cell(struct ak_state *state) {
  * before the running cell. NULL when it is over or never was. */
 static struct ak_cell *awaited_cell(struct ak_state *state, long count) {
     struct ak_cell *self = running_cell(state);
-    struct ak_list *cells = &state->space->cells;
+    struct ak_list *cells = &ak_space_current(state)->cells;
     struct ak_cell *found = NULL;
     ak_list_for_each(node, next, cells) {
         struct ak_cell *cell = ak_list_entry(node, struct ak_cell, link);
@@ -55,12 +55,13 @@ static PyObject *get_task(PyObject *module, PyObject *args) {
         count = PyLong_AsLong(which);
         if (count == -1 && PyErr_Occurred())
             return NULL;
-        if (count < 1 || count > state->space->execution_count) {
+        long newest = ak_space_current(state)->execution_count;
+        if (count < 1 || count > newest) {
             PyErr_Format(
                 PyExc_ValueError,
                 "there is no cell %ld: cells are counted from 1, and the newest "
                 "is %ld",
-                count, state->space->execution_count);
+                count, newest);
             return NULL;
         }
     }
@@ -80,12 +81,12 @@ static PyObject *get_task(PyObject *module, PyObject *args) {
 }
 
 static PyObject *chain(PyObject *module, PyObject *ignored) {
-    ak_state_of_module(module)->space->chaining = AK_CHAINING_CHAINED;
+    ak_space_current(ak_state_of_module(module))->chaining = AK_CHAINING_CHAINED;
     Py_RETURN_NONE;
 }
 
 static PyObject *unchain(PyObject *module, PyObject *ignored) {
-    struct ak_space *space = ak_state_of_module(module)->space;
+    struct ak_space *space = ak_space_current(ak_state_of_module(module));
     if (space->chaining == AK_CHAINING_CHAINED)
         space->chaining = AK_CHAINING_ASYNC;
     Py_RETURN_NONE;
@@ -101,7 +102,7 @@ static PyObject *ask_exit(PyObject *module, PyObject *args) {
 }
 
 static PyObject *displayhook(PyObject *module, PyObject *value) {
-    struct ak_space *space = ak_state_of_module(module)->space;
+    struct ak_space *space = ak_space_current(ak_state_of_module(module));
     if (space && ak_space_show_result(space, value) < 0)
         return NULL;
     Py_RETURN_NONE;

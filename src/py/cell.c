@@ -89,7 +89,7 @@ int ak_cell_new(struct ak_cell **ret_cell, struct ak_space *space,
     cell->space = space;
     cell->ops = ops;
     cell->owner = owner;
-    cell->request = ak_request_new(space->state, request->id, request->header);
+    cell->request = ak_request_new(space, request->id, request->header);
     if (!cell->request) {
         Py_XDECREF(ak_fault_fetch());
         return ak_error_origin(ENOMEM);

@@ -15,12 +15,13 @@
 /* History keeps the text of a result. */
 static void keep_text(struct ak_state *state, PyObject *data) {
     struct ak_request *request = ak_request_current(state);
+    struct ak_space *space = ak_space_current(state);
     AK_PYREF key = PyUnicode_InternFromString("text/plain");
     PyObject *text = key ? PyDict_GetItemWithError(data, key) : NULL; /* borrowed */
     Py_ssize_t len;
     const char *utf8 =
         text && PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
-    ak_list_for_each(node, next, &state->space->cells) {
+    ak_list_for_each(node, next, &space->cells) {
         struct ak_cell *cell = ak_list_entry(node, struct ak_cell, link);
         if (utf8 && cell->request == request) {
             ak_buf_clear(&cell->result_text);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "py/fault-private.h"
+#include "py/space-private.h"
 
 static int request_traverse(PyObject *self, visitproc visit, void *arg) {
     struct ak_request *r = (struct ak_request *)self;
@@ -36,6 +37,7 @@ static void request_dealloc(PyObject *self) {
     if (r->state && r->id && !r->state->forked)
         r->state->ops->release(r->state->host, &r->id, 1);
     request_clear(self);
+    ak_space_unref(r->space);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -61,13 +63,14 @@ static PyType_Spec request_spec = {
     .slots = request_slots,
 };
 
-struct ak_request *ak_request_new(struct ak_state *state, uint64_t id,
+struct ak_request *ak_request_new(struct ak_space *space, uint64_t id,
                                   struct ak_bytes header) {
-    PyTypeObject *type = state->request_type;
+    PyTypeObject *type = space->state->request_type;
     struct ak_request *r = (struct ak_request *)type->tp_alloc(type, 0);
     if (!r)
         return NULL;
-    r->state = state;
+    r->state = space->state;
+    r->space = ak_space_ref(space);
     r->id = id;
     r->cell_id = Py_NewRef(Py_None);
     r->header = header.len
@@ -101,6 +104,11 @@ struct ak_request *ak_request_current(struct ak_state *state) {
     /* The context, or state->newest, keeps it alive for the caller. */
     Py_XDECREF(found);
     return (struct ak_request *)found;
+}
+
+struct ak_space *ak_space_current(struct ak_state *state) {
+    struct ak_request *request = ak_request_current(state);
+    return request ? request->space : state->space;
 }
 
 uint64_t ak_request_output_id(struct ak_state *state) {

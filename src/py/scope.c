@@ -20,7 +20,7 @@ int ak_scope_enter(struct ak_scope **ret_scope, struct ak_space *space, uint64_t
     if (!scope)
         return ak_error_origin(ENOMEM);
     scope->state = space->state;
-    scope->request = ak_request_new(space->state, id, header);
+    scope->request = ak_request_new(space, id, header);
     if (scope->request)
         scope->context = ak_request_context(scope->request, space->context);
     if (scope->context && PyContext_Enter(scope->context) == 0) {

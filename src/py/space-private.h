@@ -12,6 +12,7 @@
 #define AK_SPACE_OUT_MAX 1000
 
 struct ak_space {
+    unsigned n_refs;        /* its owner's, and one a Request */
     struct ak_state *state; /* borrowed */
     PyObject *module;       /* owned: __main__ */
     PyObject *names;        /* owned: its __dict__ */
@@ -26,6 +27,10 @@ struct ak_space {
     struct ak_list cells; /* ak_cell.link: not over yet, in order of arrival */
 };
 
+/* The memory outlives ak_space_free for as long as contexts hold Requests of the world.
+ */
+struct ak_space *ak_space_ref(struct ak_space *space);
+void ak_space_unref(struct ak_space *space);
 /* What a result does to a world: _, __, ___, _N and Out; then execute_result. Called as
  * sys.displayhook by the running cell. 0, or -1 with an exception set. */
 int ak_space_show_result(struct ak_space *space, PyObject *value);

@@ -65,6 +65,7 @@ int ak_space_new(struct ak_space **ret_space, struct ak_runtime *runtime,
     AK_CLEANUP(ak_space_freep) struct ak_space *space = calloc(1, sizeof(*space));
     if (!space)
         return ak_error_origin(ENOMEM);
+    space->n_refs = 1;
     ak_list_init(&space->cells);
     space->state = runtime->state;
     space->chaining = chaining;
@@ -75,6 +76,16 @@ int ak_space_new(struct ak_space **ret_space, struct ak_runtime *runtime,
     runtime->state->space = space;
     *ret_space = AK_TAKE(space);
     return 0;
+}
+
+struct ak_space *ak_space_ref(struct ak_space *space) {
+    space->n_refs++;
+    return space;
+}
+
+void ak_space_unref(struct ak_space *space) {
+    if (space && --space->n_refs == 0)
+        free(space);
 }
 
 struct ak_space *ak_space_free(struct ak_space *space) {
@@ -89,7 +100,7 @@ struct ak_space *ak_space_free(struct ak_space *space) {
     Py_CLEAR(space->context);
     Py_CLEAR(space->names);
     Py_CLEAR(space->module);
-    free(space);
+    ak_space_unref(space);
     return NULL;
 }
 

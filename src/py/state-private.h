@@ -18,7 +18,7 @@ struct ak_state {
     const struct ak_host_ops *ops;
     void *host;
     struct ak_runtime *runtime; /* borrowed */
-    struct ak_space *space;     /* borrowed: the world of this kernel */
+    struct ak_space *space;     /* borrowed: the world of code that has no context */
     int user_depth;             /* steps of cells on the main thread's stack */
     bool
         forked; /* no seam, no ring: the child of a fork (py/fork.c), or the very end */
@@ -62,6 +62,7 @@ struct ak_state *ak_state_of_type(PyTypeObject *defining_class);
 struct ak_request {
     PyObject_HEAD uint64_t id;
     struct ak_state *state; /* borrowed */
+    struct ak_space *space; /* a reference: the world it belongs to */
     PyObject *cell_id;      /* str or None: metadata.cellId */
     PyObject *heir;   /* Request that took over this cell's late output, or NULL */
     PyObject *header; /* bytes: the request's header as received, or None */
@@ -73,8 +74,9 @@ struct ak_request {
     long execution_count;
 };
 
-/* A new Request, not in any context yet. header may be empty. New reference. */
-struct ak_request *ak_request_new(struct ak_state *state, uint64_t id,
+/* A new Request of a world, not in any context yet. header may be empty. New reference.
+ */
+struct ak_request *ak_request_new(struct ak_space *space, uint64_t id,
                                   struct ak_bytes header);
 /* A copy of the base context (NULL: of the running one) in which the request is
  * current. New reference. */
@@ -83,6 +85,9 @@ PyObject *ak_request_context(struct ak_request *request, PyObject *base);
  * Borrowed: valid while the context or the cell lives, so take the id or a reference.
  */
 struct ak_request *ak_request_current(struct ak_state *state);
+/* The world of that request; without one state->space, which is NULL before there is
+ * any. Borrowed in the same way. */
+struct ak_space *ak_space_current(struct ak_state *state);
 /* The id that output of the running context carries now: follows heirs of requests that
  * are finished. 0 when there is none. */
 uint64_t ak_request_output_id(struct ak_state *state);

@@ -24,20 +24,20 @@ static const char no_debugger[] =
     "{\"status\": \"error\", \"ename\": \"NotImplementedError\", \"evalue\": \"this "
     "kernel has no debugger\", \"traceback\": []}";
 
-static int answer_inspection(struct ak_worker *worker, const struct ak_frame *frame,
+static int answer_inspection(struct ak_session *session, const struct ak_frame *frame,
                              struct ak_buf *ret_content) {
     struct ak_bytes content = frame->parts[PART_CONTENT];
     switch (frame->kind) {
     case AK_KIND_COMPLETE_REQUEST:
-        return ak_inspect_complete(worker->space, content, ret_content);
+        return ak_inspect_complete(session->space, content, ret_content);
     case AK_KIND_INSPECT_REQUEST:
-        return ak_inspect_inspect(worker->space, content, ret_content);
+        return ak_inspect_inspect(session->space, content, ret_content);
     case AK_KIND_IS_COMPLETE_REQUEST:
-        return ak_inspect_is_complete(worker->space, content, ret_content);
+        return ak_inspect_is_complete(session->space, content, ret_content);
     case AK_KIND_HISTORY_REQUEST:
-        return ak_history_answer(worker->history, content, ret_content);
+        return ak_history_answer(session->history, content, ret_content);
     case AK_KIND_COMM_INFO_REQUEST:
-        return ak_comm_info(worker->space, content, ret_content);
+        return ak_comm_info(session->space, content, ret_content);
     default:
         return ak_buf_add_str(ret_content, no_debugger);
     }
@@ -54,10 +54,12 @@ static enum ak_comm_verb comm_verb(enum ak_kind kind) {
                                       : AK_COMM_CLOSE;
 }
 
-static void answer(struct ak_worker *worker, const struct ak_frame *frame) {
+static void answer(struct ak_session *session, const struct ak_frame *frame) {
+    struct ak_worker *worker = session->worker;
     AK_BUF_AUTO content = {0};
     struct ak_scope *scope = NULL;
-    int r = ak_scope_enter(&scope, worker->space, frame->id, frame->parts[PART_HEADER]);
+    int r =
+        ak_scope_enter(&scope, session->space, frame->id, frame->parts[PART_HEADER]);
     bool comm = frame->kind == AK_KIND_COMM_OPEN || frame->kind == AK_KIND_COMM_MSG ||
                 frame->kind == AK_KIND_COMM_CLOSE;
     if (!r && comm) {
@@ -69,9 +71,9 @@ static void answer(struct ak_worker *worker, const struct ak_frame *frame) {
             .buffers = frame->parts + PART_BUFFERS,
             .n_buffers = frame->n_parts - PART_BUFFERS,
         };
-        r = ak_comm_handle(worker->space, &message);
+        r = ak_comm_handle(session->space, &message);
     } else if (!r) {
-        r = answer_inspection(worker, frame, &content);
+        r = answer_inspection(session, frame, &content);
     }
     ak_scope_leave(scope);
     if (r < 0)
@@ -90,8 +92,9 @@ static void answer(struct ak_worker *worker, const struct ak_frame *frame) {
 bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame) {
     if (frame->n_parts < PART_BUFFERS)
         return false;
+    struct ak_session *session = ak_worker_session(worker, frame);
     if (frame->kind == AK_KIND_EXECUTE_REQUEST)
-        return ak_execute_request(worker, frame);
-    answer(worker, frame);
+        return ak_execute_request(session, frame);
+    answer(session, frame);
     return false;
 }

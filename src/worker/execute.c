@@ -19,51 +19,53 @@ enum {
 };
 
 static void done(void *owner, struct ak_cell *cell) {
+    struct ak_session *session = owner;
     struct ak_frame frame = {.type = AK_FRAME_DONE, .id = ak_cell_id(cell), .fd = -1};
-    ak_worker_send(owner, &frame);
+    ak_worker_send(session->worker, &frame);
     ak_cell_free(cell);
 }
 
-static void abort_cell(struct ak_worker *worker, struct ak_cell *cell) {
-    ak_schedule_remove(worker->schedule, cell);
+static void abort_cell(struct ak_session *session, struct ak_cell *cell) {
+    ak_schedule_remove(session->schedule, cell);
     ak_cell_abort(cell);
-    ak_worker_reply(worker, ak_cell_id(cell), ak_cell_reply(cell),
+    ak_worker_reply(session->worker, ak_cell_id(cell), ak_cell_reply(cell),
                     ak_cell_reply_metadata(cell), AK_FRAME_F_DONE);
     ak_cell_free(cell);
 }
 
-static void abort_waiting(struct ak_worker *worker) {
+static void abort_waiting(struct ak_session *session) {
     struct ak_list *cursor = NULL;
     struct ak_cell *cell;
-    while ((cell = ak_schedule_next(worker->schedule, &cursor))) {
+    while ((cell = ak_schedule_next(session->schedule, &cursor))) {
         if (!ak_cell_started(cell))
-            abort_cell(worker, cell);
+            abort_cell(session, cell);
     }
 }
 
 static void finished(void *owner, struct ak_cell *cell) {
-    struct ak_worker *worker = owner;
-    ak_schedule_remove(worker->schedule, cell);
+    struct ak_session *session = owner;
+    ak_schedule_remove(session->schedule, cell);
     bool aborting = ak_cell_failed(cell) && ak_cell_stop_on_error(cell);
-    bool draining = ak_cell_drain(cell, worker->drain_seconds, done);
+    bool draining = ak_cell_drain(cell, session->worker->drain_seconds, done);
     if (ak_cell_stores_history(cell))
-        ak_history_add(worker->history, ak_cell_execution_count(cell),
+        ak_history_add(session->history, ak_cell_execution_count(cell),
                        ak_cell_source(cell), ak_cell_result(cell));
-    worker->n_aborting += aborting;
-    ak_worker_reply(
-        worker, ak_cell_id(cell), ak_cell_reply(cell), ak_cell_reply_metadata(cell),
-        (draining ? 0u : AK_FRAME_F_DONE) | (aborting ? AK_FRAME_F_ABORTING : 0u));
+    session->n_aborting += aborting;
+    ak_worker_reply(session->worker, ak_cell_id(cell), ak_cell_reply(cell),
+                    ak_cell_reply_metadata(cell),
+                    (draining ? 0u : AK_FRAME_F_DONE) |
+                        (aborting ? AK_FRAME_F_ABORTING : 0u));
     if (!draining)
         ak_cell_free(cell);
     if (aborting)
-        abort_waiting(worker);
-    ak_schedule_run(worker->schedule);
+        abort_waiting(session);
+    ak_schedule_run(session->schedule);
 }
 
 static void suspended(void *owner, struct ak_cell *cell) {
-    struct ak_worker *worker = owner;
-    if (ak_schedule_waiting(worker->schedule))
-        ak_schedule_run(worker->schedule);
+    struct ak_session *session = owner;
+    if (ak_schedule_waiting(session->schedule))
+        ak_schedule_run(session->schedule);
 }
 
 static const struct ak_cell_ops cell_ops = {
@@ -79,7 +81,7 @@ static void refuse(struct ak_worker *worker, uint64_t id) {
                     AK_FRAME_F_DONE);
 }
 
-bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame) {
+bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame) {
     struct ak_cell_request request = {
         .id = frame->id,
         .header = frame->parts[PART_HEADER],
@@ -87,27 +89,32 @@ bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame) 
         .content = frame->parts[PART_CONTENT],
     };
     AK_CLEANUP(ak_cell_freep) struct ak_cell *cell = NULL;
-    if (ak_cell_new(&cell, worker->space, &request, &cell_ops, worker) < 0) {
-        refuse(worker, frame->id);
+    if (ak_cell_new(&cell, session->space, &request, &cell_ops, session) < 0) {
+        refuse(session->worker, frame->id);
         return false;
     }
-    if (worker->n_aborting) {
-        abort_cell(worker, AK_TAKE(cell));
+    if (session->n_aborting) {
+        abort_cell(session, AK_TAKE(cell));
         return false;
     }
-    if (ak_schedule_add(worker->schedule, cell, !ak_cell_stores_history(cell)) < 0) {
-        refuse(worker, frame->id);
+    if (ak_schedule_add(session->schedule, cell, !ak_cell_stores_history(cell)) < 0) {
+        refuse(session->worker, frame->id);
         return false;
     }
     struct ak_cell *added = AK_TAKE(cell);
-    ak_schedule_run(worker->schedule);
+    ak_schedule_run(session->schedule);
     return ak_cell_started(added);
 }
 
-void ak_execute_interrupt(struct ak_worker *worker) {
+void ak_execute_sent(struct ak_session *session) {
+    if (session->n_aborting)
+        session->n_aborting--;
+}
+
+void ak_execute_interrupt(struct ak_session *session) {
     struct ak_list *cursor = NULL;
     struct ak_cell *cell;
-    abort_waiting(worker);
-    while ((cell = ak_schedule_next(worker->schedule, &cursor)))
+    abort_waiting(session);
+    while ((cell = ak_schedule_next(session->schedule, &cursor)))
         ak_cell_interrupt(cell);
 }

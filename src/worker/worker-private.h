@@ -11,9 +11,14 @@
 #include "py/space.h"
 #include "seam/frame.h"
 #include "seam/ring.h"
-#include "worker/history.h"
-#include "worker/schedule.h"
+#include "worker/session.h"
 #include "worker/worker.h"
+
+/* What one worker is told by START. Owned strings. */
+struct ak_worker_config {
+    char *python; /* NULL: the one built with */
+    enum ak_chaining chaining;
+};
 
 struct ak_worker {
     struct ak_link *link;
@@ -21,21 +26,13 @@ struct ak_worker {
     int pipe_fds[2]; /* private duplicates of descriptors 1 and 2 */
     int fault_fd;
     struct ak_runtime *runtime;
-    struct ak_space *space;
-    struct ak_schedule *schedule;
-    struct ak_history *history;
-    struct ak_buf released; /* uint64_t ids that wait to be sent as RELEASE */
-    unsigned n_aborting;    /* error replies of which SENT has not come back */
-    double drain_seconds;   /* AKERNEL_DRAIN */
-    bool forked;            /* child of a fork: everything of the seam is gone */
-    bool flushing;          /* a callback that flushes the link's queue is on its way */
+    struct ak_worker_config config;
+    struct ak_session *session; /* the one world of a kernel without multi */
+    struct ak_buf released;     /* uint64_t ids that wait to be sent as RELEASE */
+    double drain_seconds;       /* AKERNEL_DRAIN */
+    bool forked;                /* child of a fork: everything of the seam is gone */
+    bool flushing; /* a callback that flushes the link's queue is on its way */
     bool stopping;
-};
-
-/* What one worker is told by START. Owned strings. */
-struct ak_worker_config {
-    char *python; /* NULL: the one built with */
-    enum ak_chaining chaining;
 };
 
 /* host.c: the table for py, over the ring and the link. */
@@ -47,11 +44,16 @@ void ak_worker_send(struct ak_worker *worker, struct ak_frame *frame);
 void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes content,
                      struct ak_bytes metadata, uint32_t flags);
 
+/* The world that a frame is for. */
+struct ak_session *ak_worker_session(struct ak_worker *worker,
+                                     const struct ak_frame *frame);
+
 /* dispatch.c: one REQUEST frame. True when a cell was started, whose first step has to
  * come before the next request is looked at. */
 bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
 
 /* execute.c: an execute_request; what an interrupt does to cells; the end of aborting.
  */
-bool ak_execute_request(struct ak_worker *worker, const struct ak_frame *frame);
-void ak_execute_interrupt(struct ak_worker *worker);
+bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame);
+void ak_execute_interrupt(struct ak_session *session);
+void ak_execute_sent(struct ak_session *session);

@@ -33,6 +33,12 @@ static void stop(struct ak_worker *worker) {
     ak_loop_stop(worker->runtime);
 }
 
+struct ak_session *ak_worker_session(struct ak_worker *worker,
+                                     const struct ak_frame *frame) {
+    (void)frame;
+    return worker->session;
+}
+
 static void handle(struct ak_worker *worker, struct ak_frame *frame,
                    bool *ret_started) {
     switch (frame->type) {
@@ -45,11 +51,10 @@ static void handle(struct ak_worker *worker, struct ak_frame *frame,
         break;
     }
     case AK_FRAME_SENT:
-        if (worker->n_aborting)
-            worker->n_aborting--;
+        ak_execute_sent(ak_worker_session(worker, frame));
         break;
     case AK_FRAME_INTERRUPT:
-        ak_execute_interrupt(worker);
+        ak_execute_interrupt(worker->session);
         break;
     case AK_FRAME_SHUTDOWN:
         stop(worker);
@@ -80,18 +85,12 @@ static void readable(void *context) {
 }
 
 static void interrupted(void *context) {
-    ak_execute_interrupt(context);
+    struct ak_worker *worker = context;
+    ak_execute_interrupt(worker->session);
 }
-
-static void start_cell(void *owner, struct ak_cell *cell) {
-    if (ak_cell_start(cell) < 0)
-        ak_error("a cell could not be started: no memory");
-}
-
-static const struct ak_schedule_ops schedule_ops = {.start = start_cell};
 
 /* Waits for the first frame, which has to be START. */
-static int receive_start(struct ak_worker *worker, struct ak_worker_config *config) {
+static int receive_start(struct ak_worker *worker) {
     struct ak_frame frame;
     int r;
     while ((r = ak_link_receive(worker->link, &frame)) == AK_LINK_E_AGAIN) {
@@ -102,7 +101,7 @@ static int receive_start(struct ak_worker *worker, struct ak_worker_config *conf
     if (r)
         return ak_error_fold(r);
     r = frame.type == AK_FRAME_START && frame.n_parts == 1
-            ? ak_worker_config_parse(config, frame.parts[0])
+            ? ak_worker_config_parse(&worker->config, frame.parts[0])
             : ak_error_origin(EPROTO);
     ak_frame_done(&frame);
     return r ? ak_error_trace(r) : 0;
@@ -129,16 +128,11 @@ static int say_hello(struct ak_worker *worker) {
     return send_text(worker, AK_FRAME_HELLO, &hello);
 }
 
-static int open_world(struct ak_worker *worker, const struct ak_worker_config *config,
-                      struct ak_buf *message) {
+static int open_world(struct ak_worker *worker, struct ak_buf *message) {
     int r = ak_loop_open(worker->runtime, message);
     if (r)
         return r;
-    r = ak_space_new(&worker->space, worker->runtime, config->chaining);
-    if (!r)
-        r = ak_schedule_new(&worker->schedule, worker->space, &schedule_ops, worker);
-    if (!r)
-        r = ak_history_new(&worker->history);
+    r = ak_session_new(&worker->session, worker);
     if (!r)
         r = ak_loop_watch(worker->runtime, ak_link_fd(worker->link), readable, worker);
     if (r)
@@ -147,10 +141,9 @@ static int open_world(struct ak_worker *worker, const struct ak_worker_config *c
     return 0;
 }
 
-static int start(struct ak_worker *worker, const struct ak_worker_config *config,
-                 bool running, struct ak_buf *message) {
+static int start(struct ak_worker *worker, bool running, struct ak_buf *message) {
     struct ak_runtime_config runtime_config = {
-        .executable = config->python,
+        .executable = worker->config.python,
         .running = running,
         .fault_fd = worker->fault_fd,
         .ops = &ak_worker_host_ops,
@@ -162,7 +155,7 @@ static int start(struct ak_worker *worker, const struct ak_worker_config *config
     r = say_hello(worker);
     if (r)
         return ak_error_fold(r);
-    return open_world(worker, config, message);
+    return open_world(worker, message);
 }
 
 static double drain_seconds(void) {
@@ -178,12 +171,10 @@ static double drain_seconds(void) {
 /* The order matters: no more requests, no loop, then Python with its atexit handlers
  * and the user's last prints, and the seam only after that. */
 static void end(struct ak_worker *worker) {
-    if (worker->runtime && worker->space)
+    if (worker->runtime && worker->session)
         ak_loop_close(worker->runtime);
-    worker->schedule = ak_schedule_free(worker->schedule);
-    worker->space = ak_space_free(worker->space);
+    worker->session = ak_session_free(worker->session);
     worker->runtime = ak_runtime_free(worker->runtime);
-    worker->history = ak_history_free(worker->history);
     if (worker->link)
         (void)ak_link_flush(worker->link);
     ak_buf_done(&worker->released);
@@ -196,14 +187,13 @@ static void end(struct ak_worker *worker) {
 
 int ak_worker_run(bool running) {
     struct ak_worker worker = {.pipe_fds = {-1, -1}, .fault_fd = -1};
-    struct ak_worker_config config = {0};
     AK_BUF_AUTO message = {0};
     worker.drain_seconds = drain_seconds();
     int r = ak_birth_take_descriptors(&worker);
     if (!r)
-        r = receive_start(&worker, &config);
+        r = receive_start(&worker);
     if (!r)
-        r = start(&worker, &config, running, &message);
+        r = start(&worker, running, &message);
     if (!r) {
         ak_loop_run(worker.runtime);
     } else if (worker.link) {
@@ -212,7 +202,7 @@ int ak_worker_run(bool running) {
                               r < 0 ? strerror(-r) : "unexpected answer");
         (void)send_text(&worker, AK_FRAME_FAILED, &message);
     }
-    ak_worker_config_done(&config);
+    ak_worker_config_done(&worker.config);
     end(&worker);
     return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

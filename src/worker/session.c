@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "worker/worker-private.h"
+
+AK_LOG_MODULE("session");
+
+static void start_cell(void *owner, struct ak_cell *cell) {
+    if (ak_cell_start(cell) < 0)
+        ak_error("a cell could not be started: no memory");
+}
+
+static const struct ak_schedule_ops schedule_ops = {.start = start_cell};
+
+int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker) {
+    AK_CLEANUP(ak_session_freep)
+    struct ak_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return ak_error_origin(ENOMEM);
+    session->worker = worker;
+    int r = ak_space_new(&session->space, worker->runtime, worker->config.chaining);
+    if (!r)
+        r = ak_schedule_new(&session->schedule, session->space, &schedule_ops, session);
+    if (!r)
+        r = ak_history_new(&session->history);
+    if (r)
+        return ak_error_trace(r);
+    *ret_session = AK_TAKE(session);
+    return 0;
+}
+
+struct ak_session *ak_session_free(struct ak_session *session) {
+    if (!session)
+        return NULL;
+    session->schedule = ak_schedule_free(session->schedule);
+    session->space = ak_space_free(session->space);
+    session->history = ak_history_free(session->history);
+    free(session);
+    return NULL;
+}
