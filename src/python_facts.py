@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Seven lines about the Python that runs this, for the build: version, prefix, build text,
-static archive, the libraries that the archive needs, whether it is free-threaded, and its executable."""
+"""Eight lines about the Python that runs this, for the build: version, prefix, build text,
+static archive, the libraries that the archive needs, whether it is free-threaded, its executable, and that
+of the Python that a virtual environment was made from."""
 
 import os
 import sys
@@ -22,3 +23,4 @@ print(archive())
 print(" ".join(lib for lib in libs.split() if lib.startswith("-l")))
 print("free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with-gil")
 print(sys.executable)
+print(getattr(sys, "_base_executable", None) or sys.executable)

@@ -20,6 +20,7 @@
 
 #include "build_config.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "cli/modes.h"
 #include "cli/paths.h"
 #include "cli/places.h"
@@ -126,7 +127,8 @@ static bool good_name(const char *name) {
            name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-")] == 0;
 }
 
-/* The Python to install for: asked for, of the virtual environment, or built with. */
+/* The Python to install for: asked for, of the virtual environment, beside this program
+ * of a wheel, or built with. */
 static int find_python(const struct options *o, struct ak_probe *probe,
                        struct ak_buf *message) {
     const char *venv = getenv("VIRTUAL_ENV");
@@ -135,26 +137,13 @@ static int find_python(const struct options *o, struct ak_probe *probe,
         (void)ak_buf_add_str(&path, o->python);
     else if (venv && venv[0])
         (void)ak_buf_addf(&path, "%s/bin/python", venv);
-    else
+    else if (AK_WHEEL)
+        (void)ak_environment_python(&path);
+    if (path.len == 0)
         (void)ak_buf_add_str(&path, AK_PYTHON_EXECUTABLE);
     if (ak_probe_python(probe, ak_buf_str(&path), message) < 0)
         return -1;
-    size_t minor = strcspn(AK_PYTHON_VERSION, ".");
-    minor += 1 + strcspn(&AK_PYTHON_VERSION[minor + 1], ".");
-    if (probe->free_threaded) {
-        (void)ak_buf_addf(
-            message, "%s is a free-threaded Python, which akernel does not support",
-            probe->executable);
-    } else if (strlen(probe->minor) != minor ||
-               memcmp(probe->minor, AK_PYTHON_VERSION, minor) != 0) {
-        (void)ak_buf_addf(
-            message,
-            "%s is Python %s, but this akernel was built for Python %.*s. "
-            "Build one for it: meson setup build-%s -Dpython=%s",
-            probe->executable, probe->version, (int)minor, AK_PYTHON_VERSION,
-            probe->minor, probe->executable);
-    }
-    return message->len ? -1 : 0;
+    return ak_probe_check(probe, message);
 }
 
 static int find_place(const struct options *o, const struct ak_probe *probe,

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "build_config.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "cli/modes.h"
 #include "cli/paths.h"
 #include "kernel/kernel.h"
@@ -137,6 +138,16 @@ int ak_cli_launch(int argc, char **argv) {
     if (options.mode && ak_modes_parse(&modes, options.mode, &message) < 0) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 2;
+    }
+    AK_CLEANUP(ak_environment_done) struct ak_environment environment = {0};
+    if (!options.python && AK_WHEEL) {
+        if (ak_environment_find(&environment, &message) < 0) {
+            fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
+            return 1;
+        }
+        options.python = environment.python.len ? environment.python.data : NULL;
+        options.python_version = environment.version.data;
+        options.extension = environment.extension;
     }
     if (!options.python_version && !options.python)
         options.python_version = AK_PYTHON_VERSION;

@@ -61,12 +61,12 @@ static int find_part(const char *variable, const char *installed, const char *bu
 }
 
 int ak_paths_worker(struct ak_buf *ret_path, struct ak_buf *ret_message) {
-    return find_part("AKERNEL_WORKER", AK_LIBEXECDIR "/akernel/akernel-worker",
+    return find_part("AKERNEL_WORKER", AK_PARTS_DIR "/akernel/akernel-worker",
                      "akernel-worker", "akernel-worker", ret_path, ret_message);
 }
 
 int ak_paths_module(struct ak_buf *ret_path, struct ak_buf *ret_message) {
-    return find_part(NULL, AK_LIBEXECDIR "/akernel/" AK_MODULE_FILE, AK_MODULE_FILE,
+    return find_part(NULL, AK_PARTS_DIR "/akernel/" AK_MODULE_FILE, AK_MODULE_FILE,
                      "the worker's extension module", ret_path, ret_message);
 }
 

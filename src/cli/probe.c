@@ -103,3 +103,23 @@ int ak_probe_python(struct ak_probe *ret_probe, const char *python,
     *ret_probe = probe;
     return 0;
 }
+
+int ak_probe_check(const struct ak_probe *probe, struct ak_buf *ret_message) {
+    size_t minor = strcspn(AK_PYTHON_VERSION, ".");
+    minor += 1 + strcspn(&AK_PYTHON_VERSION[minor + 1], ".");
+    if (probe->free_threaded) {
+        (void)ak_buf_addf(
+            ret_message, "%s is a free-threaded Python, which akernel does not support",
+            probe->executable);
+        return -1;
+    }
+    if (strlen(probe->minor) == minor &&
+        memcmp(probe->minor, AK_PYTHON_VERSION, minor) == 0)
+        return 0;
+    (void)ak_buf_addf(ret_message,
+                      "%s is Python %s, but this akernel was built for Python %.*s. "
+                      "Build one for it: meson setup build-%s -Dpython=%s",
+                      probe->executable, probe->version, (int)minor, AK_PYTHON_VERSION,
+                      probe->minor, probe->executable);
+    return -1;
+}

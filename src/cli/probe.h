@@ -22,4 +22,8 @@ struct ak_probe {
 /* python may be a path or a name on PATH. -1 with a sentence in *ret_message. */
 int ak_probe_python(struct ak_probe *ret_probe, const char *python,
                     struct ak_buf *ret_message);
+/* Whether the worker of this build runs in it: 0, or -1 with a sentence in
+ * *ret_message.
+ */
+int ak_probe_check(const struct ak_probe *probe, struct ak_buf *ret_message);
 void ak_probe_done(struct ak_probe *probe);

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: MIT
 """akernel: a Jupyter kernel for Python, and what cells may ask of it."""
 
-from akernel._display import DisplayHandle, clear_output, display, update_display
-from akernel._stdin import ainput
-
 __all__ = ["DisplayHandle", "ainput", "clear_output", "display", "update_display"]
+
+try:
+    import _akernel  # noqa: F401  built into the worker, and nowhere else
+except ModuleNotFoundError:
+    from akernel._outside import stand_in
+
+    for _name in __all__:
+        globals()[_name] = stand_in(_name)
+    del _name, stand_in
+else:
+    del _akernel
+    from akernel._display import DisplayHandle, clear_output, display, update_display
+    from akernel._stdin import ainput

@@ -81,3 +81,8 @@ def update_display(obj, *, display_id, **kwargs):
 def clear_output(wait=False):
     """Remove the outputs of the running cell, at once or when the next one comes."""
     _akernel._publish(_akernel._CLEAR_OUTPUT, {"wait": bool(wait)})
+
+
+# Pickles name the package, which children of a cell find in their environment.
+for _public in (DisplayHandle, clear_output, display, update_display):
+    _public.__module__ = "akernel"

@@ -34,6 +34,9 @@ async def ainput(prompt=""):
     return _akernel._answer(bytes(line))
 
 
+ainput.__module__ = "akernel"
+
+
 class Stdin(io.TextIOBase):
     """sys.stdin: every line that is read is asked for."""
 
