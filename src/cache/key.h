@@ -83,7 +83,7 @@ void ak_hash_final(struct ak_hash *hash, struct ak_digest *ret_digest);
 void ak_hash_add_blocks(struct ak_hash *hash, const void *data, size_t len);
 
 static inline void ak_hash_add(struct ak_hash *hash, const void *data, size_t len) {
-    if (len >= AK_HASH_BLOCK - hash->fill) {
+    if (len >= AK_HASH_BLOCK || hash->fill >= AK_HASH_BLOCK - len) {
         ak_hash_add_blocks(hash, data, len);
     } else if (len) {
         memcpy(hash->block + hash->fill, data, len);
