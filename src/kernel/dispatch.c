@@ -16,7 +16,7 @@
 AK_LOG_MODULE("dispatch");
 
 static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
-                           const struct ak_message *message) {
+                           struct ak_world *world, const struct ak_message *message) {
     AK_BUF_AUTO memory = {0};
     size_t n_parts = 4 + message->n_buffers;
     if (n_parts > AK_FRAME_PARTS_MAX ||
@@ -39,8 +39,7 @@ static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
         .n_parts = n_parts,
         .parts = parts,
     };
-    kernel->n_open++;
-    ak_worker_forward(kernel, &frame);
+    ak_request_forward(kernel, request, world, &frame);
 }
 
 /* Everything is refused with the reason when there is no Python to run it. */
@@ -60,10 +59,10 @@ static void refuse(struct ak_kernel *kernel, struct ak_request *request) {
     ak_request_done(kernel, request);
 }
 
-static void send_fence(struct ak_kernel *kernel, struct ak_request *request) {
+static void send_fence(struct ak_kernel *kernel, struct ak_request *request,
+                       struct ak_world *world) {
     struct ak_frame fence = {.type = AK_FRAME_FENCE, .arg = request->id, .fd = -1};
-    kernel->n_open++;
-    ak_worker_forward(kernel, &fence);
+    ak_request_forward(kernel, request, world, &fence);
 }
 
 static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
@@ -72,10 +71,11 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
     if (ak_request_new(kernel, &request, message, channel) < 0)
         return;
     ak_publish_status(kernel, "busy", ak_bytes(request->parent, request->parent_len));
-    bool waits = channel == AK_CHANNEL_SHELL && kernel->n_open > 0;
-    if (strcmp(message->msg_type, "kernel_info_request") == 0 && waits &&
-        kernel->process.state != AK_WORKER_DEAD) {
-        send_fence(kernel, request);
+    struct ak_world *world = &kernel->world;
+    bool dead = !world->process || world->process->state == AK_WORKER_DEAD;
+    bool waits = channel == AK_CHANNEL_SHELL && world->n_open > 0;
+    if (strcmp(message->msg_type, "kernel_info_request") == 0 && waits && !dead) {
+        send_fence(kernel, request, world);
         return;
     }
     if (ak_native_answer(kernel, request, message)) {
@@ -83,7 +83,7 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
         ak_request_done(kernel, request);
         return;
     }
-    if (kernel->process.state == AK_WORKER_DEAD) {
+    if (dead) {
         refuse(kernel, request);
         return;
     }
@@ -93,7 +93,7 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
         ak_request_done(kernel, request);
         return;
     }
-    send_to_worker(kernel, request, message);
+    send_to_worker(kernel, request, world, message);
 }
 
 /* A message that is none is dropped and counted; the log hears of the first of a kind.

@@ -24,11 +24,13 @@ struct ak_request {
     uint64_t id;
     enum ak_channel channel;
     enum ak_kind kind;
-    char *reply_type; /* owned; NULL when there is no reply */
-    char *parent;     /* owned: the request's header, as it came */
+    struct ak_world *world; /* borrowed: that the worker was asked in; or NULL */
+    char *reply_type;       /* owned; NULL when there is no reply */
+    char *parent;           /* owned: the request's header, as it came */
     size_t parent_len;
     struct ak_bytes *identities; /* owned, with their bytes behind */
     size_t n_identities;
+    bool open;    /* a worker has it and it is not done */
     bool started; /* its execute_input was published */
     bool replied;
     bool done;     /* its idle was sent */
@@ -69,6 +71,7 @@ enum ak_worker_state {
 
 /* A worker process and what connects it. */
 struct ak_process {
+    struct ak_list node; /* ak_kernel.processes */
     enum ak_worker_state state;
     pid_t pid; /* and its process group; 0 when there is none */
     uint64_t started_at;
@@ -78,10 +81,18 @@ struct ak_process {
     struct ak_pipe pipes[2];
     int fault_fd; /* read end of faulthandler's pipe */
     struct ak_buf fault_text;
-    bool given_up; /* and was killed for it */
-    bool lost;     /* its end of the link is closed although it runs */
-    bool exited;   /* reaped; status below */
-    int status;    /* as of waitpid */
+    bool given_up;       /* and was killed for it */
+    bool lost;           /* its end of the link is closed although it runs */
+    bool exited;         /* reaped; status below */
+    int status;          /* as of waitpid */
+    uint64_t sigterm_at; /* when the group gets SIGTERM, or AK_NEVER */
+    uint64_t sigkill_at; /* when the group gets SIGKILL, or AK_NEVER */
+};
+
+/* A namespace in a worker, as far as this process knows it. */
+struct ak_world {
+    struct ak_process *process; /* borrowed: that it lives in, or NULL */
+    size_t n_open;              /* its share of ak_kernel.n_open */
 };
 
 /* A question to a client that waits for its input_reply. */
@@ -99,7 +110,9 @@ struct ak_kernel {
     struct ak_signer *signer;
     struct ak_author *author;
     struct ak_received received;
-    struct ak_process process;
+    struct ak_list processes; /* ak_process.node */
+    struct ak_buf poll_items; /* zmq_pollitem_t of the round */
+    struct ak_world world;    /* the one of a kernel without multi */
     int signal_fd;
     int parent_fd;    /* pidfd of JPY_PARENT_PID, or -1 */
     pid_t parent_pid; /* watched by pid, or 0 */
@@ -108,7 +121,7 @@ struct ak_kernel {
     struct ak_map *requests_by_id;
     struct ak_list requests; /* ak_request.link */
     uint64_t next_id;
-    size_t n_open; /* forwarded to the worker and not done */
+    size_t n_open; /* forwarded to a worker and not done */
 
     struct ak_list segments; /* ak_segment.link */
     size_t segment_bytes;
@@ -128,11 +141,9 @@ struct ak_kernel {
     struct ak_buf start_failure; /* why the worker cannot start */
     bool stopping;               /* an orderly end has begun */
     bool exit_after_reply;
-    bool terminated;     /* SIGTERM came */
-    uint64_t sigterm_at; /* when the group gets SIGTERM, or AK_NEVER */
-    uint64_t sigkill_at; /* when the group gets SIGKILL, or AK_NEVER */
-    uint64_t over_at;    /* when the loop is left at the latest, or AK_NEVER */
-    bool over;           /* leave the loop */
+    bool terminated;  /* SIGTERM came */
+    uint64_t over_at; /* when the loop is left at the latest, or AK_NEVER */
+    bool over;        /* leave the loop */
     int exit_code;
 };
 
@@ -141,6 +152,10 @@ int ak_request_new(struct ak_kernel *kernel, struct ak_request **ret_request,
                    const struct ak_message *message, enum ak_channel channel);
 struct ak_request *ak_request_find(struct ak_kernel *kernel, uint64_t id);
 void ak_request_free(struct ak_kernel *kernel, struct ak_request *request);
+/* Hands a frame of it to the worker of a world; it is open until ak_request_close. */
+void ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
+                        struct ak_world *world, const struct ak_frame *frame);
+void ak_request_close(struct ak_kernel *kernel, struct ak_request *request);
 /* Sends its reply, once. */
 void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
                       struct ak_bytes content, struct ak_bytes metadata,
@@ -148,9 +163,9 @@ void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
 /* Sends its idle, and busy again for the oldest one that is still open. Frees it when
  * nobody needs it any more. */
 void ak_request_done(struct ak_kernel *kernel, struct ak_request *request);
-/* Error replies and idle for every open request; cause may be empty. */
-void ak_request_fail_all(struct ak_kernel *kernel, const char *ename,
-                         const char *evalue, bool publish_errors);
+/* Error replies and idle for every open request of a process, or of all with NULL. */
+void ak_request_fail_all(struct ak_kernel *kernel, const struct ak_process *process,
+                         const char *ename, const char *evalue, bool publish_errors);
 
 /* publish.c: iopub. */
 struct ak_iopub_message {
@@ -176,12 +191,14 @@ void ak_publish_done(struct ak_kernel *kernel);
 
 /* stream.c: text of the worker, from ring and pipes to stream messages. */
 /* Collects the ring up to a position (UINT64_MAX: all of it). */
-void ak_stream_collect(struct ak_kernel *kernel, uint64_t position);
+void ak_stream_collect(struct ak_kernel *kernel, struct ak_process *process,
+                       uint64_t position);
 /* With hung_up set nobody holds its other end any more: it is closed once it is empty.
  */
-void ak_stream_drain_pipe(struct ak_kernel *kernel, int pipe, bool hung_up);
+void ak_stream_drain_pipe(struct ak_process *process, int pipe, bool hung_up);
 /* Gives bytes that no mark claims in time to the request that runs. */
-void ak_stream_settle_pipes(struct ak_kernel *kernel, bool now);
+void ak_stream_settle_pipes(struct ak_kernel *kernel, struct ak_process *process,
+                            bool now);
 void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
                    const char *text, size_t len);
 /* Publishes everything collected: of one request, or of all with 0. */
@@ -206,22 +223,25 @@ void ak_input_ask(struct ak_kernel *kernel, struct ak_frame *frame);
 void ak_input_answer(struct ak_kernel *kernel);
 void ak_input_drop(struct ak_kernel *kernel, uint64_t request);
 
-/* worker_link.c: takes at most limit frames of the worker, and then its text. */
+/* worker_link.c: takes at most limit frames of a worker, and then its text. */
 #define AK_FRAMES_A_ROUND 64
-void ak_worker_pull(struct ak_kernel *kernel, int limit);
-void ak_worker_forward(struct ak_kernel *kernel, const struct ak_frame *frame);
+void ak_worker_pull(struct ak_kernel *kernel, struct ak_process *process, int limit);
+void ak_worker_forward(struct ak_process *process, const struct ak_frame *frame);
 
 /* supervisor.c */
-int ak_supervisor_start(struct ak_kernel *kernel, bool respawned);
+/* Starts a worker for the world. */
+int ak_supervisor_start(struct ak_kernel *kernel, struct ak_world *world,
+                        bool respawned);
 void ak_supervisor_interrupt(struct ak_kernel *kernel);
 void ak_supervisor_reap(struct ak_kernel *kernel);
 /* Begins an orderly end: SHUTDOWN to the worker, then SIGTERM, then SIGKILL. */
 void ak_supervisor_stop(struct ak_kernel *kernel, bool restart);
 void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now);
 uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel);
-void ak_supervisor_kill(struct ak_kernel *kernel);
+void ak_supervisor_kill(struct ak_process *process);
 /* The link is closed: the worker has a moment to end by itself. */
-void ak_supervisor_lost(struct ak_kernel *kernel);
+void ak_supervisor_lost(struct ak_kernel *kernel, struct ak_process *process);
 void ak_supervisor_done(struct ak_kernel *kernel);
 /* The worker says that it cannot start. */
-void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len);
+void ak_supervisor_failed(struct ak_kernel *kernel, struct ak_process *process,
+                          const char *why, size_t len);

@@ -36,12 +36,17 @@ enum poll_index {
     POLL_HB,
     POLL_SIGNAL,
     POLL_PARENT,
-    POLL_LINK,
-    POLL_RING,
-    POLL_PIPE_OUT,
-    POLL_PIPE_ERR,
-    POLL_FAULT,
     POLL_N,
+};
+
+/* The descriptors of one worker; those of all follow behind POLL_N. */
+enum worker_index {
+    WORKER_LINK,
+    WORKER_RING,
+    WORKER_PIPE_OUT,
+    WORKER_PIPE_ERR,
+    WORKER_FAULT,
+    WORKER_N,
 };
 
 /* --- start -------------------------------------------------------------------------
@@ -103,7 +108,7 @@ static int open_kernel(struct ak_kernel *kernel) {
     for (int i = 0; i < AK_CONN_N_PORTS; i++)
         picks = picks || kernel->conn.ports[i] == 0;
     /* The interpreter starts while the sockets are bound. */
-    r = ak_supervisor_start(kernel, false);
+    r = ak_supervisor_start(kernel, &kernel->world, false);
     if (!r)
         r = ak_map_new(&kernel->requests_by_id);
     if (!r)
@@ -140,33 +145,56 @@ static void take_signals(struct ak_kernel *kernel) {
     }
 }
 
-static void take_fault(struct ak_kernel *kernel) {
+static void take_fault(struct ak_process *process) {
     char chunk[4096];
-    ssize_t n = read(kernel->process.fault_fd, chunk, sizeof(chunk));
+    ssize_t n = read(process->fault_fd, chunk, sizeof(chunk));
     if (n == 0)
-        ak_close_clear(&kernel->process.fault_fd);
+        ak_close_clear(&process->fault_fd);
     if (n <= 0)
         return;
     /* The same words go to where an operator looks. */
     ssize_t written = write(ak_log_fd(), chunk, (size_t)n);
     (void)written;
-    (void)ak_buf_add(&kernel->process.fault_text, chunk, (size_t)n);
+    (void)ak_buf_add(&process->fault_text, chunk, (size_t)n);
 }
 
-static void add(zmq_pollitem_t *items, enum poll_index index, void *socket, int fd,
-                short events) {
+static void add(zmq_pollitem_t *items, int index, void *socket, int fd, short events) {
     items[index] = (zmq_pollitem_t){.socket = socket, .fd = fd, .events = events};
     /* zmq_poll has no way to leave an item out but to ask for nothing of it. */
     if (!socket && fd < 0)
         items[index].events = 0;
 }
 
-static void fill(struct ak_kernel *kernel, zmq_pollitem_t *items) {
-    struct ak_process *process = &kernel->process;
-    bool stalled = ak_publish_stalled(kernel);
-    bool link_full = process->link && ak_link_queued(process->link) > 0;
-    bool too_much = process->link && ak_link_queued(process->link) > AK_WIRE_QUEUE_MAX;
-    short from_worker = stalled ? 0 : ZMQ_POLLIN;
+static bool fill_workers(struct ak_kernel *kernel, zmq_pollitem_t *items) {
+    bool too_much = false;
+    short events = ak_publish_stalled(kernel) ? 0 : ZMQ_POLLIN;
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        size_t n_queued = process->link ? ak_link_queued(process->link) : 0;
+        too_much = too_much || n_queued > AK_WIRE_QUEUE_MAX;
+        add(items, WORKER_LINK, NULL, process->link ? ak_link_fd(process->link) : -1,
+            (short)(events | (n_queued ? ZMQ_POLLOUT : 0)));
+        add(items, WORKER_RING, NULL,
+            process->ring ? ak_ring_data_fd(process->ring) : -1, events);
+        add(items, WORKER_PIPE_OUT, NULL, process->pipes[0].fd, events);
+        add(items, WORKER_PIPE_ERR, NULL, process->pipes[1].fd, events);
+        add(items, WORKER_FAULT, NULL, process->fault_fd, ZMQ_POLLIN);
+        items += WORKER_N;
+    }
+    return too_much;
+}
+
+/* What this round waits for, or NULL when there is no memory. */
+static zmq_pollitem_t *fill(struct ak_kernel *kernel, int *ret_n) {
+    int n = POLL_N;
+    ak_list_for_each(node, next, &kernel->processes) {
+        n += WORKER_N;
+    }
+    ak_buf_clear(&kernel->poll_items);
+    if (ak_buf_reserve(&kernel->poll_items, (size_t)n * sizeof(zmq_pollitem_t)))
+        return NULL;
+    zmq_pollitem_t *items = (zmq_pollitem_t *)(void *)kernel->poll_items.data;
+    bool too_much = fill_workers(kernel, items + POLL_N);
     struct ak_channels *channels = kernel->channels;
     add(items, POLL_SHELL, ak_channels_socket(channels, AK_CHANNEL_SHELL), -1,
         too_much ? 0 : ZMQ_POLLIN);
@@ -179,17 +207,12 @@ static void fill(struct ak_kernel *kernel, zmq_pollitem_t *items) {
     add(items, POLL_HB, ak_channels_socket(channels, AK_CHANNEL_HB), -1, ZMQ_POLLIN);
     add(items, POLL_SIGNAL, NULL, kernel->signal_fd, ZMQ_POLLIN);
     add(items, POLL_PARENT, NULL, kernel->parent_fd, ZMQ_POLLIN);
-    add(items, POLL_LINK, NULL, process->link ? ak_link_fd(process->link) : -1,
-        (short)(from_worker | (link_full ? ZMQ_POLLOUT : 0)));
-    add(items, POLL_RING, NULL, process->ring ? ak_ring_data_fd(process->ring) : -1,
-        from_worker);
-    add(items, POLL_PIPE_OUT, NULL, process->pipes[0].fd, from_worker);
-    add(items, POLL_PIPE_ERR, NULL, process->pipes[1].fd, from_worker);
-    add(items, POLL_FAULT, NULL, process->fault_fd, ZMQ_POLLIN);
-    for (int i = 0; i < POLL_N; i++) {
+    for (int i = 0; i < n; i++) {
         if (!items[i].socket && items[i].fd < 0)
             items[i].fd = kernel->signal_fd;
     }
+    *ret_n = n;
+    return items;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -198,9 +221,11 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 static long timeout_ms(struct ak_kernel *kernel, uint64_t now) {
     uint64_t at = earlier(kernel->flush_at, ak_supervisor_deadline(kernel));
-    if (kernel->process.pipes[0].since != AK_NEVER ||
-        kernel->process.pipes[1].since != AK_NEVER)
-        at = earlier(at, now + 10 * AK_NS_PER_MS);
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (process->pipes[0].since != AK_NEVER || process->pipes[1].since != AK_NEVER)
+            at = earlier(at, now + 10 * AK_NS_PER_MS);
+    }
     if (ak_publish_stalled(kernel))
         at = earlier(at, now + STALL_CHECK_MS * AK_NS_PER_MS);
     if (kernel->parent_fd < 0)
@@ -210,21 +235,37 @@ static long timeout_ms(struct ak_kernel *kernel, uint64_t now) {
     return at <= now ? 0 : (long)((at - now + AK_NS_PER_MS - 1) / AK_NS_PER_MS);
 }
 
-static void serve_worker(struct ak_kernel *kernel, const zmq_pollitem_t *items) {
-    struct ak_process *process = &kernel->process;
+static void serve_worker(struct ak_kernel *kernel, struct ak_process *process,
+                         const zmq_pollitem_t *items) {
     if (!process->link)
         return;
     (void)ak_link_flush(process->link);
     if (ak_publish_stalled(kernel))
         return;
     for (int i = 0; i < 2; i++) {
-        if (items[POLL_PIPE_OUT + i].revents)
-            ak_stream_drain_pipe(kernel, i,
-                                 items[POLL_PIPE_OUT + i].revents & ZMQ_POLLERR);
+        if (items[WORKER_PIPE_OUT + i].revents)
+            ak_stream_drain_pipe(process, i,
+                                 items[WORKER_PIPE_OUT + i].revents & ZMQ_POLLERR);
     }
-    if (items[POLL_RING].revents || items[POLL_LINK].revents)
-        ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
-    ak_stream_settle_pipes(kernel, false);
+    if (items[WORKER_RING].revents || items[WORKER_LINK].revents)
+        ak_worker_pull(kernel, process, AK_FRAMES_A_ROUND);
+    ak_stream_settle_pipes(kernel, process, false);
+}
+
+/* Workers that are added meanwhile come last and were not polled. */
+static void serve_workers(struct ak_kernel *kernel, const zmq_pollitem_t *items,
+                          int n_items) {
+    int at = 0;
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (at == n_items)
+            return;
+        serve_worker(kernel, process, items + at);
+        if (items[at + WORKER_FAULT].revents &&
+            items[at + WORKER_FAULT].fd == process->fault_fd)
+            take_fault(process);
+        at += WORKER_N;
+    }
 }
 
 static void serve_clients(struct ak_kernel *kernel, const zmq_pollitem_t *items) {
@@ -240,33 +281,39 @@ static void serve_clients(struct ak_kernel *kernel, const zmq_pollitem_t *items)
         ak_dispatch_channel(kernel, AK_CHANNEL_SHELL, AK_MESSAGES_A_ROUND);
 }
 
+/* Asks a worker to wake us for text; takes what is there already. */
+static void arm(struct ak_kernel *kernel, struct ak_process *process) {
+    if (!process->ring || process->ring_damaged)
+        return;
+    for (int i = 0; !ak_ring_arm(process->ring); i++) {
+        ak_worker_pull(kernel, process, AK_FRAMES_A_ROUND);
+        if (i == ARM_TRIES)
+            kernel->flush_at = ak_clock_now(); /* the next round looks again */
+        if (ak_publish_stalled(kernel) || kernel->flush_at != AK_NEVER ||
+            !process->ring)
+            return;
+    }
+}
+
 static void round_trip(struct ak_kernel *kernel) {
-    zmq_pollitem_t items[POLL_N];
-    /* While text waits for its pace nobody needs to wake us for more of it. */
-    if (kernel->process.ring && !kernel->process.ring_damaged &&
-        kernel->flush_at == AK_NEVER && !ak_publish_stalled(kernel)) {
-        for (int i = 0; !ak_ring_arm(kernel->process.ring); i++) {
-            ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
-            if (i == ARM_TRIES)
-                kernel->flush_at = ak_clock_now(); /* the next round looks again */
-            if (ak_publish_stalled(kernel) || kernel->flush_at != AK_NEVER)
-                break;
-        }
+    int n_items = 0;
+    ak_list_for_each(node, next, &kernel->processes) {
+        /* While text waits for its pace nobody needs to wake us for more of it. */
+        if (kernel->flush_at == AK_NEVER && !ak_publish_stalled(kernel))
+            arm(kernel, ak_list_entry(node, struct ak_process, node));
     }
     ak_stream_tick(kernel);
-    fill(kernel, items);
-    if (zmq_poll(items, POLL_N, timeout_ms(kernel, ak_clock_now())) < 0 &&
-        errno != EINTR) {
-        ak_error("poll failed: %s", zmq_strerror(errno));
+    zmq_pollitem_t *items = fill(kernel, &n_items);
+    if (!items || (zmq_poll(items, n_items, timeout_ms(kernel, ak_clock_now())) < 0 &&
+                   errno != EINTR)) {
+        ak_error("poll failed: %s", zmq_strerror(items ? errno : ENOMEM));
         kernel->over = true;
         kernel->exit_code = 1;
         return;
     }
     ak_publish_backlog(kernel);
-    serve_worker(kernel, items);
+    serve_workers(kernel, items + POLL_N, n_items - POLL_N);
     serve_clients(kernel, items);
-    if (items[POLL_FAULT].revents && items[POLL_FAULT].fd == kernel->process.fault_fd)
-        take_fault(kernel);
     if (items[POLL_SIGNAL].revents)
         take_signals(kernel);
     bool parent_ended = kernel->parent_fd >= 0 ? items[POLL_PARENT].revents != 0
@@ -296,6 +343,7 @@ static void close_kernel(struct ak_kernel *kernel) {
     kernel->signer = ak_signer_free(kernel->signer);
     kernel->requests_by_id = ak_map_free(kernel->requests_by_id);
     ak_buf_done(&kernel->start_failure);
+    ak_buf_done(&kernel->poll_items);
     ak_conn_done(&kernel->conn);
     ak_close_clear(&kernel->signal_fd);
     ak_close_clear(&kernel->parent_fd);
@@ -308,13 +356,9 @@ int ak_kernel_run(const struct ak_kernel_config *config) {
         .parent_fd = -1,
         .flush_at = AK_NEVER,
         .stalled_since = AK_NEVER,
-        .sigterm_at = AK_NEVER,
-        .sigkill_at = AK_NEVER,
         .over_at = AK_NEVER,
-        .process = {.fault_fd = -1,
-                    .pipes = {{.fd = -1, .since = AK_NEVER},
-                              {.fd = -1, .since = AK_NEVER}}},
     };
+    ak_list_init(&kernel.processes);
     ak_list_init(&kernel.requests);
     ak_list_init(&kernel.segments);
     ak_list_init(&kernel.backlog);

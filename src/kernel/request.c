@@ -103,6 +103,23 @@ void ak_request_free(struct ak_kernel *kernel, struct ak_request *request) {
     free_memory(request);
 }
 
+void ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
+                        struct ak_world *world, const struct ak_frame *frame) {
+    request->world = world;
+    request->open = true;
+    kernel->n_open++;
+    world->n_open++;
+    ak_worker_forward(world->process, frame);
+}
+
+void ak_request_close(struct ak_kernel *kernel, struct ak_request *request) {
+    if (!request->open)
+        return;
+    request->open = false;
+    kernel->n_open--;
+    request->world->n_open--;
+}
+
 void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
                       struct ak_bytes content, struct ak_bytes metadata,
                       const struct ak_frame *frame) {
@@ -178,11 +195,12 @@ static void fail(struct ak_kernel *kernel, struct ak_request *request,
         ak_request_reply(kernel, request, ak_bytes(content.data, content.len),
                          ak_bytes("{}", 2), NULL);
     request->released = true;
+    ak_request_close(kernel, request);
     ak_request_done(kernel, request);
 }
 
-void ak_request_fail_all(struct ak_kernel *kernel, const char *ename,
-                         const char *evalue, bool publish_errors) {
+void ak_request_fail_all(struct ak_kernel *kernel, const struct ak_process *process,
+                         const char *ename, const char *evalue, bool publish_errors) {
     AK_BUF_AUTO members = {0};
     if (ak_buf_add_str(&members, "\"ename\": ") ||
         ak_buf_add_json_string(&members, ename, strlen(ename)) ||
@@ -200,10 +218,10 @@ void ak_request_fail_all(struct ak_kernel *kernel, const char *ename,
     }
     if (ak_buf_add_char(&members, ']'))
         return;
-    kernel->n_open = 0;
     ak_list_for_each(node, next, &kernel->requests) {
         struct ak_request *request = ak_list_entry(node, struct ak_request, link);
-        if (!request->done)
+        if (!request->done &&
+            (!process || (request->world && request->world->process == process)))
             fail(kernel, request, &members, publish_errors);
     }
 }

@@ -75,21 +75,21 @@ void ak_stream_add(struct ak_kernel *kernel, uint64_t request, int stream,
     }
 }
 
-void ak_stream_drain_pipe(struct ak_kernel *kernel, int index, bool hung_up) {
-    struct ak_pipe *pipe = &kernel->process.pipes[index];
+void ak_stream_drain_pipe(struct ak_process *process, int index, bool hung_up) {
+    struct ak_pipe *pipe = &process->pipes[index];
     int n_waiting = 0;
     if (pipe->fd < 0 || ioctl(pipe->fd, FIONREAD, &n_waiting) < 0)
         return;
     if (n_waiting <= 0 && hung_up)
         ak_close_clear(&pipe->fd);
-    if (n_waiting <= 0 || !kernel->process.ring)
+    if (n_waiting <= 0 || !process->ring)
         return;
     if (ak_buf_reserve(&pipe->waiting, (size_t)n_waiting))
         return;
-    ak_ring_drain_begin(kernel->process.ring);
+    ak_ring_drain_begin(process->ring);
     ssize_t n =
         read(pipe->fd, pipe->waiting.data + pipe->waiting.len, (size_t)n_waiting);
-    ak_ring_drain_end(kernel->process.ring, index, n > 0 ? (size_t)n : 0);
+    ak_ring_drain_end(process->ring, index, n > 0 ? (size_t)n : 0);
     if (n <= 0)
         return;
     pipe->waiting.len += (size_t)n;
@@ -98,8 +98,9 @@ void ak_stream_drain_pipe(struct ak_kernel *kernel, int index, bool hung_up) {
 }
 
 /* Gives the first n waiting bytes of a pipe to a request. */
-static void claim(struct ak_kernel *kernel, int index, size_t n, uint64_t owner) {
-    struct ak_pipe *pipe = &kernel->process.pipes[index];
+static void claim(struct ak_kernel *kernel, struct ak_process *process, int index,
+                  size_t n, uint64_t owner) {
+    struct ak_pipe *pipe = &process->pipes[index];
     ak_stream_add(kernel, owner, index + 1, pipe->waiting.data, n);
     ak_buf_consume(&pipe->waiting, n);
     pipe->position += n;
@@ -107,53 +108,56 @@ static void claim(struct ak_kernel *kernel, int index, size_t n, uint64_t owner)
         pipe->since = AK_NEVER;
 }
 
-static void obey_mark(struct ak_kernel *kernel, const struct ak_ring_record *mark) {
-    struct ak_pipe *pipe = &kernel->process.pipes[mark->stream];
+static void obey_mark(struct ak_kernel *kernel, struct ak_process *process,
+                      const struct ak_ring_record *mark) {
+    struct ak_pipe *pipe = &process->pipes[mark->stream];
     if (mark->position > pipe->position + pipe->waiting.len)
-        ak_stream_drain_pipe(kernel, mark->stream, false);
+        ak_stream_drain_pipe(process, mark->stream, false);
     if (mark->position <= pipe->position)
         return;
     uint64_t n = mark->position - pipe->position;
-    claim(kernel, mark->stream, n < pipe->waiting.len ? (size_t)n : pipe->waiting.len,
-          mark->request);
+    claim(kernel, process, mark->stream,
+          n < pipe->waiting.len ? (size_t)n : pipe->waiting.len, mark->request);
 }
 
-void ak_stream_collect(struct ak_kernel *kernel, uint64_t position) {
+void ak_stream_collect(struct ak_kernel *kernel, struct ak_process *process,
+                       uint64_t position) {
     struct ak_ring_record record;
     int r;
-    if (!kernel->process.ring || kernel->process.ring_damaged)
+    if (!process->ring || process->ring_damaged)
         return;
-    while ((r = ak_ring_peek(kernel->process.ring, &record)) == 0) {
+    while ((r = ak_ring_peek(process->ring, &record)) == 0) {
         if (record.end > position)
             return;
         if (record.type == AK_RING_TEXT)
             ak_stream_add(kernel, record.request, record.stream, record.text.data,
                           record.text.len);
         else
-            obey_mark(kernel, &record);
-        ak_ring_consume(kernel->process.ring, &record);
+            obey_mark(kernel, process, &record);
+        ak_ring_consume(process->ring, &record);
     }
     if (r == AK_RING_E_CORRUPT) {
-        kernel->process.ring_damaged = true;
-        if (kernel->process.pid && !kernel->process.exited) {
+        process->ring_damaged = true;
+        if (process->pid && !process->exited) {
             ak_error("the worker's shared memory is damaged; the worker is ended");
-            ak_supervisor_kill(kernel);
+            ak_supervisor_kill(process);
         }
     }
 }
 
-void ak_stream_settle_pipes(struct ak_kernel *kernel, bool now) {
+void ak_stream_settle_pipes(struct ak_kernel *kernel, struct ak_process *process,
+                            bool now) {
     uint64_t time = ak_clock_now();
     for (int i = 0; i < 2; i++) {
-        struct ak_pipe *pipe = &kernel->process.pipes[i];
+        struct ak_pipe *pipe = &process->pipes[i];
         if (pipe->waiting.len == 0 || pipe->since == AK_NEVER ||
             (!now && time - pipe->since < CLAIM_MS * AK_NS_PER_MS))
             continue;
         /* Marks that are in the ring already know better than a guess. */
-        uint64_t current = ak_ring_current(kernel->process.ring);
-        ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
+        uint64_t current = ak_ring_current(process->ring);
+        ak_worker_pull(kernel, process, AK_FRAMES_A_ROUND);
         if (pipe->waiting.len)
-            claim(kernel, i, pipe->waiting.len, current);
+            claim(kernel, process, i, pipe->waiting.len, current);
     }
 }
 
@@ -261,7 +265,10 @@ void ak_stream_tick(struct ak_kernel *kernel) {
     if (kernel->flush_at == AK_NEVER ||
         (ak_clock_now() < kernel->flush_at && kernel->segment_bytes < BYTES_MAX))
         return;
-    ak_worker_pull(kernel, AK_FRAMES_A_ROUND);
+    ak_list_for_each(node, next, &kernel->processes) {
+        ak_worker_pull(kernel, ak_list_entry(node, struct ak_process, node),
+                       AK_FRAMES_A_ROUND);
+    }
     pace(kernel, publish_segments(kernel, 0, false), true);
 }
 

@@ -110,13 +110,26 @@ static void become_worker(struct ak_kernel *kernel, struct birth *birth) {
     _exit(127);
 }
 
-static int adopt(struct ak_process *process, struct birth *birth, pid_t pid) {
+static struct ak_process *new_process(struct ak_kernel *kernel) {
+    struct ak_process *process = calloc(1, sizeof(*process));
+    if (!process)
+        return NULL;
     *process = (struct ak_process){
-        .state = AK_WORKER_STARTING,
-        .pid = pid,
-        .started_at = ak_clock_now(),
-        .fault_fd = ak_take_fd(&birth->fault),
+        .pipes = {{.fd = -1, .since = AK_NEVER}, {.fd = -1, .since = AK_NEVER}},
+        .fault_fd = -1,
+        .sigterm_at = AK_NEVER,
+        .sigkill_at = AK_NEVER,
     };
+    ak_list_init(&process->node);
+    ak_list_append(&kernel->processes, &process->node);
+    return process;
+}
+
+static int adopt(struct ak_process *process, struct birth *birth, pid_t pid) {
+    process->state = AK_WORKER_STARTING;
+    process->pid = pid;
+    process->started_at = ak_clock_now();
+    process->fault_fd = ak_take_fd(&birth->fault);
     for (int i = 0; i < 2; i++)
         process->pipes[i] =
             (struct ak_pipe){.fd = ak_take_fd(&birth->out[i]), .since = AK_NEVER};
@@ -131,7 +144,8 @@ static int adopt(struct ak_process *process, struct birth *birth, pid_t pid) {
     return 0;
 }
 
-static int send_start(struct ak_kernel *kernel, bool respawned) {
+static int send_start(struct ak_kernel *kernel, struct ak_process *process,
+                      bool respawned) {
     json_auto_t *start = json_object();
     json_t *modes = json_array(); /* borrowed once it is in start */
     json_object_set_new(start, "modes", modes);
@@ -150,10 +164,14 @@ static int send_start(struct ak_kernel *kernel, bool respawned) {
     struct ak_bytes part = ak_bytes(text, strlen(text));
     struct ak_frame frame = {
         .type = AK_FRAME_START, .fd = -1, .n_parts = 1, .parts = &part};
-    return ak_error_fold(ak_link_enqueue(kernel->process.link, &frame));
+    return ak_error_fold(ak_link_enqueue(process->link, &frame));
 }
 
-int ak_supervisor_start(struct ak_kernel *kernel, bool respawned) {
+int ak_supervisor_start(struct ak_kernel *kernel, struct ak_world *world,
+                        bool respawned) {
+    struct ak_process *process = new_process(kernel);
+    if (!process)
+        return ak_error_origin(ENOMEM);
     struct birth birth = {
         .out = {-1, -1}, .fault = -1, .link = -1, .ring = {-1, -1, -1}};
     memset(birth.at_birth, -1, sizeof(birth.at_birth));
@@ -165,7 +183,7 @@ int ak_supervisor_start(struct ak_kernel *kernel, bool respawned) {
         r = ak_error_origin(errno);
     if (!r) {
         setpgid(pid, pid); /* whoever comes first of parent and child */
-        r = adopt(&kernel->process, &birth, pid);
+        r = adopt(process, &birth, pid);
     }
     close_all(birth.at_birth, AK_DESCRIPTOR_N);
     close_all(birth.out, 2);
@@ -174,40 +192,45 @@ int ak_supervisor_start(struct ak_kernel *kernel, bool respawned) {
     ak_close_clear(&birth.ring.memory);
     ak_close_clear(&birth.ring.data);
     ak_close_clear(&birth.ring.room);
-    return r ? r : send_start(kernel, respawned);
+    world->process = process;
+    return r ? r : send_start(kernel, process, respawned);
 }
 
 void ak_supervisor_interrupt(struct ak_kernel *kernel) {
     /* Whoever waits for an answer is woken by the signal itself; its question goes with
      * its request. Before HELLO nothing runs that could be interrupted, and no handler
      * is there. */
-    if (kernel->process.state == AK_WORKER_READY && !kernel->process.exited)
-        kill(-kernel->process.pid, SIGINT);
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (process->state == AK_WORKER_READY && !process->exited)
+            kill(-process->pid, SIGINT);
+    }
 }
 
-void ak_supervisor_kill(struct ak_kernel *kernel) {
-    if (kernel->process.pid)
-        kill(-kernel->process.pid, SIGKILL);
+void ak_supervisor_kill(struct ak_process *process) {
+    if (process->pid)
+        kill(-process->pid, SIGKILL);
 }
 
-void ak_supervisor_lost(struct ak_kernel *kernel) {
-    kernel->process.link = ak_link_free(kernel->process.link);
-    if (kernel->stopping || kernel->process.state == AK_WORKER_DEAD)
+void ak_supervisor_lost(struct ak_kernel *kernel, struct ak_process *process) {
+    process->link = ak_link_free(process->link);
+    if (kernel->stopping || process->state == AK_WORKER_DEAD)
         return;
-    kernel->process.lost = true;
-    kernel->sigkill_at = ak_clock_now() + LOST_MS * AK_NS_PER_MS;
+    process->lost = true;
+    process->sigkill_at = ak_clock_now() + LOST_MS * AK_NS_PER_MS;
 }
 
-void ak_supervisor_failed(struct ak_kernel *kernel, const char *why, size_t len) {
-    if (kernel->process.state == AK_WORKER_DEAD)
+void ak_supervisor_failed(struct ak_kernel *kernel, struct ak_process *process,
+                          const char *why, size_t len) {
+    if (process->state == AK_WORKER_DEAD)
         return;
     ak_buf_clear(&kernel->start_failure);
     (void)ak_buf_add(&kernel->start_failure, why, len);
     ak_error("%s", ak_buf_str(&kernel->start_failure));
-    kernel->process.state = AK_WORKER_DEAD;
-    ak_supervisor_kill(kernel);
-    ak_request_fail_all(kernel, "KernelStartError", ak_buf_str(&kernel->start_failure),
-                        false);
+    process->state = AK_WORKER_DEAD;
+    ak_supervisor_kill(process);
+    ak_request_fail_all(kernel, process, "KernelStartError",
+                        ak_buf_str(&kernel->start_failure), false);
     ak_publish_status(kernel, "dead", ak_bytes(NULL, 0));
     /* Clients that connect only now are told the reason too, before the kernel ends. */
     kernel->exit_code = 1;
@@ -229,21 +252,22 @@ static void collect_fault(struct ak_process *process) {
 }
 
 /* Everything that the worker had said before it died, in order. */
-static void collect_last_words(struct ak_kernel *kernel) {
+static void collect_last_words(struct ak_kernel *kernel, struct ak_process *process) {
     kernel->last_words = true;
-    ak_worker_pull(kernel, 1 << 20);
-    ak_stream_collect(kernel, UINT64_MAX);
+    ak_worker_pull(kernel, process, 1 << 20);
+    ak_stream_collect(kernel, process, UINT64_MAX);
     for (int i = 0; i < 2; i++)
-        ak_stream_drain_pipe(kernel, i, false);
-    ak_stream_settle_pipes(kernel, true);
-    collect_fault(&kernel->process);
+        ak_stream_drain_pipe(process, i, false);
+    ak_stream_settle_pipes(kernel, process, true);
+    collect_fault(process);
     ak_stream_flush(kernel, 0);
     kernel->last_words = false;
 }
 
-static void describe_death(struct ak_kernel *kernel, struct ak_buf *text) {
-    int status = kernel->process.status;
-    if (kernel->process.given_up) {
+static void describe_death(struct ak_kernel *kernel, const struct ak_process *process,
+                           struct ak_buf *text) {
+    int status = process->status;
+    if (process->given_up) {
         (void)ak_buf_add_str(text, "Python closed its connection to the kernel: a cell "
                                    "closed descriptors that are not its own, or "
                                    "replaced the program by exec");
@@ -266,15 +290,13 @@ static void describe_death(struct ak_kernel *kernel, struct ak_buf *text) {
                                      "variables are lost."
                                    : ". The kernel ends: restart it to go on; all "
                                      "variables are lost.");
-    if (kernel->process.fault_text.len) {
+    if (process->fault_text.len) {
         (void)ak_buf_add_char(text, '\n');
-        (void)ak_buf_add(text, kernel->process.fault_text.data,
-                         kernel->process.fault_text.len);
+        (void)ak_buf_add(text, process->fault_text.data, process->fault_text.len);
     }
 }
 
-static void release_process(struct ak_kernel *kernel) {
-    struct ak_process *process = &kernel->process;
+static void release_process(struct ak_process *process) {
     for (int i = 0; i < 2; i++) {
         ak_close_clear(&process->pipes[i].fd);
         ak_buf_done(&process->pipes[i].waiting);
@@ -284,6 +306,12 @@ static void release_process(struct ak_kernel *kernel) {
     process->link = ak_link_free(process->link);
     process->ring = ak_ring_free(process->ring);
     process->ring_damaged = false;
+}
+
+static void free_process(struct ak_process *process) {
+    release_process(process);
+    ak_list_remove(&process->node);
+    free(process);
 }
 
 /* The worker's group may hold children of the user. They get a moment. */
@@ -301,10 +329,11 @@ static void end_group(pid_t group) {
         ;
 }
 
-static void respawn(struct ak_kernel *kernel) {
+static void respawn(struct ak_kernel *kernel, struct ak_process *process) {
     ak_publish_status(kernel, "restarting", ak_bytes(NULL, 0));
-    release_process(kernel);
-    if (ak_supervisor_start(kernel, true) < 0) {
+    free_process(process);
+    kernel->world.process = NULL;
+    if (ak_supervisor_start(kernel, &kernel->world, true) < 0) {
         kernel->over = true;
         kernel->exit_code = 1;
         return;
@@ -313,35 +342,35 @@ static void respawn(struct ak_kernel *kernel) {
     ak_publish_status(kernel, "idle", ak_bytes(NULL, 0));
 }
 
-static void died(struct ak_kernel *kernel) {
-    int status = kernel->process.status;
-    collect_last_words(kernel);
+static void died(struct ak_kernel *kernel, struct ak_process *process) {
+    int status = process->status;
+    collect_last_words(kernel, process);
     ak_input_drop(kernel, 0);
-    end_group(kernel->process.pid);
-    if (kernel->process.state == AK_WORKER_STARTING && !kernel->stopping) {
+    end_group(process->pid);
+    if (process->state == AK_WORKER_STARTING && !kernel->stopping) {
         static const char why[] =
             "the worker ended before Python had started; its last "
             "words are on stderr of the kernel";
-        kernel->process.pid = 0;
-        ak_supervisor_failed(kernel, why, sizeof(why) - 1);
-        release_process(kernel);
+        process->pid = 0;
+        ak_supervisor_failed(kernel, process, why, sizeof(why) - 1);
+        release_process(process);
         return;
     }
-    kernel->process.pid = 0;
-    if (kernel->process.state == AK_WORKER_DEAD) {
-        release_process(kernel);
+    process->pid = 0;
+    if (process->state == AK_WORKER_DEAD) {
+        release_process(process);
         return;
     }
     AK_BUF_AUTO text = {0};
-    describe_death(kernel, &text);
+    describe_death(kernel, process, &text);
     bool expected = kernel->stopping;
-    ak_request_fail_all(kernel, "DeadKernelError",
+    ak_request_fail_all(kernel, process, "DeadKernelError",
                         expected ? "the kernel was shut down" : ak_buf_str(&text),
                         true);
     if (!expected) {
         ak_error("%s", ak_buf_str(&text));
         if (kernel->config->respawn) {
-            respawn(kernel);
+            respawn(kernel, process);
             return;
         }
         ak_publish_status(kernel, "dead", ak_bytes(NULL, 0));
@@ -349,20 +378,29 @@ static void died(struct ak_kernel *kernel) {
                             : WEXITSTATUS(status) != 0 ? WEXITSTATUS(status)
                                                        : 1;
     }
-    kernel->process.state = AK_WORKER_DEAD;
+    process->state = AK_WORKER_DEAD;
     kernel->over = true;
+}
+
+static struct ak_process *find_process(struct ak_kernel *kernel, pid_t pid) {
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (process->pid == pid)
+            return process;
+    }
+    return NULL;
 }
 
 void ak_supervisor_reap(struct ak_kernel *kernel) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != kernel->process.pid)
+        struct ak_process *process = find_process(kernel, pid);
+        if (!process)
             continue; /* a child that the user left behind */
-        kernel->process.exited = true;
-        kernel->process.status = status;
-        died(kernel);
-        return;
+        process->exited = true;
+        process->status = status;
+        died(kernel, process);
     }
 }
 
@@ -371,60 +409,76 @@ void ak_supervisor_reap(struct ak_kernel *kernel) {
 
 void ak_supervisor_stop(struct ak_kernel *kernel, bool restart) {
     uint64_t now = ak_clock_now();
+    struct ak_frame frame = {.type = AK_FRAME_SHUTDOWN, .arg = restart, .fd = -1};
     if (kernel->stopping)
         return;
     kernel->stopping = true;
     ak_input_drop(kernel, 0);
-    if (!kernel->process.pid || kernel->process.state == AK_WORKER_DEAD) {
-        kernel->over = true;
-        return;
+    bool any = false;
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (!process->pid || process->state == AK_WORKER_DEAD)
+            continue;
+        any = true;
+        ak_worker_forward(process, &frame);
+        process->sigterm_at = now + SIGTERM_MS * AK_NS_PER_MS;
     }
-    struct ak_frame frame = {.type = AK_FRAME_SHUTDOWN, .arg = restart, .fd = -1};
-    ak_worker_forward(kernel, &frame);
-    kernel->sigterm_at = now + SIGTERM_MS * AK_NS_PER_MS;
+    kernel->over = kernel->over || !any;
 }
 
-void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
-    struct ak_process *process = &kernel->process;
-    kernel->over = kernel->over || now >= kernel->over_at;
-    if (kernel->terminated && kernel->sigterm_at != AK_NEVER) {
+static void tick_process(struct ak_kernel *kernel, struct ak_process *process,
+                         uint64_t now) {
+    if (kernel->terminated && process->sigterm_at != AK_NEVER) {
         uint64_t hurry = now + SIGTERM_HURRY_MS * AK_NS_PER_MS;
-        kernel->sigterm_at = hurry < kernel->sigterm_at ? hurry : kernel->sigterm_at;
-        kernel->terminated = false;
+        process->sigterm_at = hurry < process->sigterm_at ? hurry : process->sigterm_at;
     }
-    if (process->pid && now >= kernel->sigterm_at) {
+    if (process->pid && now >= process->sigterm_at) {
         kill(-process->pid, SIGTERM);
-        kernel->sigterm_at = AK_NEVER;
-        kernel->sigkill_at = now + SIGKILL_MS * AK_NS_PER_MS;
+        process->sigterm_at = AK_NEVER;
+        process->sigkill_at = now + SIGKILL_MS * AK_NS_PER_MS;
     }
-    if (process->pid && now >= kernel->sigkill_at) {
+    if (process->pid && now >= process->sigkill_at) {
         kill(-process->pid, SIGKILL);
         process->given_up = process->lost;
-        kernel->sigkill_at = AK_NEVER;
+        process->sigkill_at = AK_NEVER;
     }
     if (process->state == AK_WORKER_STARTING &&
         now - process->started_at > HELLO_SECONDS * AK_NS_PER_S) {
         static const char why[] = "Python did not start within 10 s";
-        ak_supervisor_failed(kernel, why, sizeof(why) - 1);
+        ak_supervisor_failed(kernel, process, why, sizeof(why) - 1);
     }
 }
 
+void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now) {
+    kernel->over = kernel->over || now >= kernel->over_at;
+    ak_list_for_each(node, next, &kernel->processes) {
+        tick_process(kernel, ak_list_entry(node, struct ak_process, node), now);
+    }
+    kernel->terminated = false;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
 uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel) {
-    uint64_t deadline = kernel->sigterm_at < kernel->sigkill_at ? kernel->sigterm_at
-                                                                : kernel->sigkill_at;
-    deadline = kernel->over_at < deadline ? kernel->over_at : deadline;
-    if (kernel->process.state == AK_WORKER_STARTING) {
-        uint64_t hello = kernel->process.started_at + HELLO_SECONDS * AK_NS_PER_S + 1;
-        deadline = hello < deadline ? hello : deadline;
+    uint64_t deadline = kernel->over_at;
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        deadline = earlier(deadline, earlier(process->sigterm_at, process->sigkill_at));
+        if (process->state == AK_WORKER_STARTING)
+            deadline = earlier(deadline,
+                               process->started_at + HELLO_SECONDS * AK_NS_PER_S + 1);
     }
     return deadline;
 }
 
 void ak_supervisor_done(struct ak_kernel *kernel) {
-    if (kernel->process.pid) {
-        ak_supervisor_kill(kernel);
-        while (waitpid(kernel->process.pid, NULL, 0) < 0 && errno == EINTR)
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        ak_supervisor_kill(process);
+        while (process->pid && waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        free_process(process);
     }
-    release_process(kernel);
 }

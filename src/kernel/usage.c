@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * usage_request, as jupyter-resource-usage asks it: what /proc says of this process,
- * the worker and their children. Fields that cannot be read are left out.
+ * the workers and their children. Fields that cannot be read are left out.
  */
 #include "kernel/kernel-private.h"
 
@@ -85,11 +85,11 @@ static void uptime(double *ret_seconds) {
 }
 
 /* Average share of one processor since the worker started, in percent. */
-static double cpu_percent(const struct ak_kernel *kernel, const struct totals *totals) {
+static double cpu_percent(pid_t pid, const struct totals *totals) {
     char path[64], text[4096];
     double now;
     unsigned long long start = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)kernel->process.pid);
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     uptime(&now);
     if (!read_text(path, text, sizeof(text)))
         return 0;
@@ -119,8 +119,13 @@ int ak_usage_add_json(struct ak_kernel *kernel, struct ak_buf *content) {
     struct totals totals = {0};
     char host[256] = "", memory[4096] = "";
     add_process(getpid(), &totals);
-    if (kernel->process.pid)
-        add_group(kernel->process.pid, &totals);
+    pid_t pid = 0;
+    ak_list_for_each(node, next, &kernel->processes) {
+        struct ak_process *process = ak_list_entry(node, struct ak_process, node);
+        if (process->pid)
+            add_group(process->pid, &totals);
+        pid = pid ? pid : process->pid;
+    }
     gethostname(host, sizeof(host) - 1);
     read_text("/proc/meminfo", memory, sizeof(memory));
     unsigned long long total = field_kib(memory, "MemTotal:");
@@ -135,9 +140,9 @@ int ak_usage_add_json(struct ak_kernel *kernel, struct ak_buf *content) {
             "\"host_cpu_percent\": %.1f, \"cpu_count\": %ld, "
             "\"host_virtual_memory\": {\"total\": %llu, \"available\": %llu, "
             "\"used\": %llu, \"free\": %llu, \"percent\": %.1f}}",
-            (int)kernel->process.pid, cpu_percent(kernel, &totals), totals.memory,
-            host_cpu_percent(), sysconf(_SC_NPROCESSORS_ONLN), total, available,
-            total - available, field_kib(memory, "MemFree:"),
+            (int)pid, cpu_percent(pid, &totals), totals.memory, host_cpu_percent(),
+            sysconf(_SC_NPROCESSORS_ONLN), total, available, total - available,
+            field_kib(memory, "MemFree:"),
             total ? 100.0 * (double)(total - available) / (double)total : 0);
     return r ? ak_error_trace(r) : 0;
 }

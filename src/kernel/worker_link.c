@@ -20,10 +20,10 @@ static struct ak_bytes part(const struct ak_frame *frame, size_t index) {
     return index < frame->n_parts ? frame->parts[index] : ak_bytes(NULL, 0);
 }
 
-void ak_worker_forward(struct ak_kernel *kernel, const struct ak_frame *frame) {
-    if (!kernel->process.link)
+void ak_worker_forward(struct ak_process *process, const struct ak_frame *frame) {
+    if (!process || !process->link)
         return;
-    int r = ak_link_enqueue(kernel->process.link, frame);
+    int r = ak_link_enqueue(process->link, frame);
     if (r)
         ak_warning("a message to the worker was lost (outcome %d)", r);
 }
@@ -59,12 +59,12 @@ static void end_request(struct ak_kernel *kernel, struct ak_request *request) {
         return;
     ak_stream_flush(kernel, request->id);
     ak_input_drop(kernel, request->id);
-    if (kernel->n_open)
-        kernel->n_open--;
+    ak_request_close(kernel, request);
     ak_request_done(kernel, request);
 }
 
-static void take_reply(struct ak_kernel *kernel, const struct ak_frame *frame) {
+static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
+                       const struct ak_frame *frame) {
     struct ak_request *request = ak_request_find(kernel, frame->id);
     if (!request || request->replied)
         return;
@@ -76,7 +76,7 @@ static void take_reply(struct ak_kernel *kernel, const struct ak_frame *frame) {
     ak_request_reply(kernel, request, part(frame, 0), part(frame, 1), frame);
     if (frame->flags & AK_FRAME_F_ABORTING) {
         struct ak_frame sent = {.type = AK_FRAME_SENT, .id = frame->id, .fd = -1};
-        ak_worker_forward(kernel, &sent);
+        ak_worker_forward(process, &sent);
     }
     if (frame->flags & AK_FRAME_F_DONE)
         end_request(kernel, request);
@@ -98,7 +98,8 @@ static void release(struct ak_kernel *kernel, struct ak_bytes ids) {
 }
 
 /* HELLO: the interpreter is there. It has to be the one that kernel_info speaks of. */
-static void take_hello(struct ak_kernel *kernel, struct ak_bytes text) {
+static void take_hello(struct ak_kernel *kernel, struct ak_process *process,
+                       struct ak_bytes text) {
     json_auto_t *hello = json_loadb(text.data, text.len, 0, NULL);
     const char *version = json_string_value(json_object_get(hello, "version"));
     const char *expected = kernel->config->python_version;
@@ -116,10 +117,10 @@ static void take_hello(struct ak_kernel *kernel, struct ak_bytes text) {
             version);
     }
     if (why.len) {
-        ak_supervisor_failed(kernel, why.data, why.len);
+        ak_supervisor_failed(kernel, process, why.data, why.len);
         return;
     }
-    kernel->process.state = AK_WORKER_READY;
+    process->state = AK_WORKER_READY;
 }
 
 static void take_fence(struct ak_kernel *kernel, uint64_t id) {
@@ -131,20 +132,21 @@ static void take_fence(struct ak_kernel *kernel, uint64_t id) {
     end_request(kernel, request);
 }
 
-static void take(struct ak_kernel *kernel, struct ak_frame *frame) {
+static void take(struct ak_kernel *kernel, struct ak_process *process,
+                 struct ak_frame *frame) {
     struct ak_request *request;
     switch (frame->type) {
     case AK_FRAME_HELLO:
-        take_hello(kernel, part(frame, 0));
+        take_hello(kernel, process, part(frame, 0));
         break;
     case AK_FRAME_FAILED:
-        ak_supervisor_failed(kernel, part(frame, 0).data, part(frame, 0).len);
+        ak_supervisor_failed(kernel, process, part(frame, 0).data, part(frame, 0).len);
         break;
     case AK_FRAME_PUBLISH:
         publish_frame(kernel, frame);
         break;
     case AK_FRAME_REPLY:
-        take_reply(kernel, frame);
+        take_reply(kernel, process, frame);
         break;
     case AK_FRAME_DONE:
         request = ak_request_find(kernel, frame->id);
@@ -170,34 +172,35 @@ static void take(struct ak_kernel *kernel, struct ak_frame *frame) {
 
 /* Takes frames until there is none, or no link any more; false when the limit or a full
  * iopub came first. */
-static bool take_frames(struct ak_kernel *kernel, int limit) {
-    for (int i = 0; i < limit && kernel->process.link; i++) {
+static bool take_frames(struct ak_kernel *kernel, struct ak_process *process,
+                        int limit) {
+    for (int i = 0; i < limit && process->link; i++) {
         struct ak_frame frame;
-        int r = ak_link_receive(kernel->process.link, &frame);
+        int r = ak_link_receive(process->link, &frame);
         if (r == AK_LINK_E_MALFORMED) {
             ak_warning("the worker sent a malformed frame");
             continue;
         }
         if (r == AK_LINK_E_CLOSED)
-            ak_supervisor_lost(kernel);
+            ak_supervisor_lost(kernel, process);
         if (r)
             return true;
-        ak_stream_collect(kernel, frame.position);
-        take(kernel, &frame);
+        ak_stream_collect(kernel, process, frame.position);
+        take(kernel, process, &frame);
         ak_frame_done(&frame);
         if (ak_publish_stalled(kernel))
             return false;
     }
-    return !kernel->process.link;
+    return !process->link;
 }
 
 /* What is in the ring now was written behind every frame that was sent before it, so
  * the frames come first, and the ring only up to where it was before they were looked
  * for. */
-void ak_worker_pull(struct ak_kernel *kernel, int limit) {
-    if (!kernel->process.ring || ak_publish_stalled(kernel))
+void ak_worker_pull(struct ak_kernel *kernel, struct ak_process *process, int limit) {
+    if (!process->ring || ak_publish_stalled(kernel))
         return;
-    uint64_t head = ak_ring_head(kernel->process.ring);
-    if (take_frames(kernel, limit) && kernel->process.ring)
-        ak_stream_collect(kernel, head);
+    uint64_t head = ak_ring_head(process->ring);
+    if (take_frames(kernel, process, limit) && process->ring)
+        ak_stream_collect(kernel, process, head);
 }
