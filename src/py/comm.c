@@ -112,7 +112,31 @@ static PyObject *set_manager(PyObject *module, PyObject *manager) {
     Py_RETURN_NONE;
 }
 
+/* _request(): whose output is written now, to be kept by a comm; or None. */
+static PyObject *get_request(PyObject *module, PyObject *ignored) {
+    struct ak_request *request = ak_request_output(ak_state_of_module(module));
+    return request ? Py_NewRef((PyObject *)request) : Py_NewRef(Py_None);
+}
+
+/* _header(): the header of that request, as the bytes it came as; or None. */
+static PyObject *get_header(PyObject *module, PyObject *ignored) {
+    struct ak_request *request = ak_request_output(ak_state_of_module(module));
+    return Py_NewRef(request ? request->header : Py_None);
+}
+
+/* _hand_over(request): the message that is handled now leaves its late output to it. */
+static PyObject *hand_over(PyObject *module, PyObject *heir) {
+    struct ak_state *state = ak_state_of_module(module);
+    if (Py_TYPE(heir) != state->request_type)
+        return PyErr_Format(PyExc_TypeError, "a request is needed, not %R", heir);
+    ak_request_hand_over(state, (struct ak_request *)heir);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef comm_functions[] = {
+    {"_request", get_request, METH_NOARGS, NULL},
+    {"_header", get_header, METH_NOARGS, NULL},
+    {"_hand_over", hand_over, METH_O, NULL},
     {"_set_comm_manager", set_manager, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

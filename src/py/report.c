@@ -34,13 +34,10 @@ void ak_report_failure(struct ak_state *state, struct ak_request *request,
     }
     Py_XDECREF(ak_fault_fetch());
     if (!r) {
-        uint64_t id = ak_request_output_id(state);
-        if (request) {
-            while (request->finished && request->heir)
-                request = (struct ak_request *)request->heir;
-            id = request->id;
-        }
-        write_stderr(state, id, &text);
+        write_stderr(state,
+                     request ? ak_request_owner(request)->id
+                             : ak_request_output_id(state),
+                     &text);
     }
     if (pending)
         ak_fault_restore(AK_TAKE(pending));

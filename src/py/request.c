@@ -111,16 +111,46 @@ struct ak_space *ak_space_current(struct ak_state *state) {
     return request ? request->space : state->space;
 }
 
+/* A cell keeps its output until it is finished. The handler of a message is over when
+ * it returns, and the front end forgets the message with its idle: threads that it
+ * starts, which may print before and after, belong to the heir from the beginning. */
+static bool has_handed_over(const struct ak_request *r) {
+    return r->heir && (r->finished || (r->callback && PyThread_get_thread_ident() !=
+                                                          r->state->thread));
+}
+
+struct ak_request *ak_request_owner(struct ak_request *request) {
+    while (has_handed_over(request))
+        request = (struct ak_request *)request->heir;
+    return request;
+}
+
+struct ak_request *ak_request_output(struct ak_state *state) {
+    struct ak_request *request = ak_request_current(state);
+    return request ? ak_request_owner(request) : NULL;
+}
+
 uint64_t ak_request_output_id(struct ak_state *state) {
-    struct ak_request *r = ak_request_current(state);
-    while (r && r->finished && r->heir)
-        r = (struct ak_request *)r->heir;
-    return r ? r->id : 0;
+    struct ak_request *request = ak_request_output(state);
+    return request ? request->id : 0;
+}
+
+void ak_request_hand_over(struct ak_state *state, struct ak_request *heir) {
+    struct ak_request *request = ak_request_current(state);
+    if (!request || request->heir)
+        return;
+    for (struct ak_request *r = heir; r; r = (struct ak_request *)r->heir) {
+        if (r == request)
+            return; /* heirs make no circle */
+    }
+    request->callback = true;
+    request->heir = Py_NewRef(heir);
 }
 
 int ak_request_setup(struct ak_state *state, PyObject *module) {
     state->request_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &request_spec, NULL);
     state->request_var = PyContextVar_New("akernel.request", NULL);
+    state->thread = PyThread_get_thread_ident();
     return state->request_type && state->request_var ? 0 : -1;
 }

@@ -35,6 +35,7 @@ struct ak_state {
     /* Objects. */
     PyObject *module;      /* borrowed: the module that owns this state */
     PyObject *request_var; /* ContextVar of the running request */
+    unsigned long thread;  /* the main thread's ident */
     PyObject *newest;      /* Request of the newest running cell, or NULL */
     PyObject *loop;        /* the asyncio loop, or NULL before it exists */
     PyObject *task_type;   /* asyncio.Task */
@@ -70,6 +71,7 @@ struct ak_request {
     bool silent;
     bool store_history;
     bool finished;    /* its reply has gone out */
+    bool callback;    /* a message to a comm: what it starts belongs to its heir */
     unsigned n_tasks; /* tasks that were created in its name */
     long execution_count;
 };
@@ -88,9 +90,16 @@ struct ak_request *ak_request_current(struct ak_state *state);
 /* The world of that request; without one state->space, which is NULL before there is
  * any. Borrowed in the same way. */
 struct ak_space *ak_space_current(struct ak_state *state);
-/* The id that output of the running context carries now: follows heirs of requests that
- * are finished. 0 when there is none. */
+/* The last heir of a request that has handed its output over; else itself. Borrowed. */
+struct ak_request *ak_request_owner(struct ak_request *request);
+/* Whose output of the running context is now, or NULL; borrowed as ak_request_current.
+ */
+struct ak_request *ak_request_output(struct ak_state *state);
+/* Its id, 0 when there is none. */
 uint64_t ak_request_output_id(struct ak_state *state);
+/* Makes heir the heir of the running request, which handles a message: its output from
+ * now on is the request's own on the main thread alone. */
+void ak_request_hand_over(struct ak_state *state, struct ak_request *heir);
 
 /* host.c: blocking forms of the host's functions for Python callers. They release the
  * GIL to wait, run signal handlers between tries, and return -1 with an exception set:

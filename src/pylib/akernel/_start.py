@@ -15,6 +15,12 @@ def _comm(module):
     _comm.bind(module)
 
 
+def _widgets(module):
+    from akernel import _widgets
+
+    (_widgets.bind_package if module.__name__ == "ipywidgets" else _widgets.bind_module)(module)
+
+
 def _getpass(module):
     module.getpass = _akernel.getpass
 
@@ -49,6 +55,8 @@ _hooks.install(
     {
         "comm": _comm,
         "getpass": _getpass,
+        "ipywidgets": _widgets,
+        "ipywidgets.widgets.widget": _widgets,
         "threading": _threading,
         "concurrent.futures.thread": _pool,
     }
