@@ -53,6 +53,8 @@ AK_DEFINE_CLEANUP(struct ak_store *, ak_store_free)
 
 const char *ak_store_dir(const struct ak_store *store);
 
+#define AK_LABEL_SIZE 200 /* with the NUL */
+
 /* One cell's record as it is stored. All views are borrowed. */
 struct ak_entry {
     struct ak_bytes body;
@@ -90,6 +92,7 @@ struct ak_loaded {
     size_t n_buffers;
     uint64_t run_ns;
     uint64_t bytes; /* on disk, with all buffers */
+    char label[AK_LABEL_SIZE];
 };
 
 /* Frees what was not taken: a caller takes a buffer by copying the struct and zeroing
@@ -120,7 +123,7 @@ int ak_store_put_variant(struct ak_store *store, const struct ak_digest *key,
                          struct ak_bytes dependencies, const struct ak_digest *entry,
                          struct ak_buf *ret_reason);
 #define AK_VARIANTS_MAX 64
-/* The newest variants under a key, at most AK_VARIANTS_MAX, the last used first. The
+/* The newest variants under a key, at most AK_VARIANTS_MAX, the newest first. The
  * array is the caller's, for ak_variants_free. Damaged ones are left out. 0 (also for
  * none) or fatal. */
 int ak_store_variants(struct ak_store *store, const struct ak_digest *key,

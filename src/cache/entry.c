@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/entry-private.h"
+
+#include <string.h>
+
+static const char entry_magic[8] = "AKENTRY1";
+static const char variant_magic[8] = "AKVARNT1";
+
+static uint64_t number(const unsigned char *p, size_t n) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < n; i++)
+        value |= (uint64_t)p[i] << (8 * i);
+    return value;
+}
+
+static int add_number(struct ak_buf *buf, uint64_t value, size_t n) {
+    unsigned char bytes[8];
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (unsigned char)(value >> (8 * i));
+    return ak_buf_add(buf, bytes, n);
+}
+
+uint64_t ak_entry_row_len(const struct ak_entry_view *view, size_t i) {
+    return number(view->rows + i * AK_ENTRY_ROW_SIZE, 8);
+}
+
+const struct ak_digest *ak_entry_row_digest(const struct ak_entry_view *view,
+                                            size_t i) {
+    return (const void *)(view->rows + i * AK_ENTRY_ROW_SIZE + 8);
+}
+
+/* The next n bytes; false when there are not so many. */
+static bool slice(const unsigned char **p, size_t *left, uint64_t n,
+                  struct ak_bytes *ret_bytes) {
+    if (n > *left)
+        return false;
+    *ret_bytes = ak_bytes(*p, (size_t)n);
+    *p += n;
+    *left -= (size_t)n;
+    return true;
+}
+
+/* The short buffers have to fill what is left exactly. */
+static bool inlined_fit(const struct ak_entry_view *view, size_t left) {
+    for (size_t i = 0; i < view->n_buffers; i++) {
+        uint64_t len = ak_entry_row_len(view, i);
+        if (len >= AK_ENTRY_OBJECT_MIN)
+            continue;
+        if (len > left)
+            return false;
+        left -= (size_t)len;
+    }
+    return left == 0;
+}
+
+int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view) {
+    const unsigned char *p = data;
+    struct ak_bytes rows;
+    if (len < AK_ENTRY_HEADER_SIZE + AK_DIGEST_SIZE ||
+        memcmp(p, entry_magic, sizeof(entry_magic)) != 0)
+        return -1;
+    *ret_view = (struct ak_entry_view){
+        .key_id = p + 8,
+        .key = p + 40,
+        .created_ns = number(p + 72, 8),
+        .run_ns = number(p + 80, 8),
+        .n_buffers = (size_t)number(p + 96, 4),
+        .sealed_len = len - AK_DIGEST_SIZE,
+    };
+    uint64_t body_len = number(p + 88, 8), label_len = number(p + 100, 4);
+    size_t left = ret_view->sealed_len - AK_ENTRY_HEADER_SIZE;
+    p += AK_ENTRY_HEADER_SIZE;
+    if (!slice(&p, &left, (uint64_t)ret_view->n_buffers * AK_ENTRY_ROW_SIZE, &rows) ||
+        !slice(&p, &left, label_len, &ret_view->label) ||
+        !slice(&p, &left, body_len, &ret_view->body))
+        return -1;
+    ret_view->rows = rows.data;
+    ret_view->inlined = ak_bytes(p, left);
+    return inlined_fit(ret_view, left) ? 0 : -1;
+}
+
+static int encode_rows(struct ak_buf *head, const struct ak_entry *entry,
+                       const struct ak_digest *digests) {
+    int r = 0;
+    for (size_t i = 0; i < entry->n_buffers && !r; i++) {
+        r = add_number(head, entry->buffers[i].len, 8);
+        if (!r)
+            r = ak_buf_add(head, digests[i].bytes, AK_DIGEST_SIZE);
+    }
+    return r;
+}
+
+int ak_entry_encode_head(struct ak_buf *ret_head, const struct ak_digest *key_id,
+                         const struct ak_digest *key, const struct ak_entry *entry,
+                         const struct ak_digest *digests, uint64_t now_ns) {
+    size_t label_len = entry->label.len;
+    if (label_len > AK_LABEL_SIZE - 1)
+        label_len = AK_LABEL_SIZE - 1;
+    int r = ak_buf_reserve(ret_head, AK_ENTRY_HEADER_SIZE + label_len +
+                                         entry->n_buffers * AK_ENTRY_ROW_SIZE);
+    if (r)
+        return r;
+    (void)ak_buf_add(ret_head, entry_magic, sizeof(entry_magic));
+    (void)ak_buf_add(ret_head, key_id->bytes, AK_DIGEST_SIZE);
+    (void)ak_buf_add(ret_head, key->bytes, AK_DIGEST_SIZE);
+    (void)add_number(ret_head, now_ns, 8);
+    (void)add_number(ret_head, entry->run_ns, 8);
+    (void)add_number(ret_head, entry->body.len, 8);
+    (void)add_number(ret_head, entry->n_buffers, 4);
+    (void)add_number(ret_head, label_len, 4);
+    (void)encode_rows(ret_head, entry, digests);
+    return ak_buf_add(ret_head, entry->label.data, label_len);
+}
+
+int ak_variant_parse(const void *data, size_t len, struct ak_variant_view *ret_view) {
+    const unsigned char *p = data;
+    if (len < AK_VARIANT_HEADER_SIZE + AK_DIGEST_SIZE ||
+        memcmp(p, variant_magic, sizeof(variant_magic)) != 0)
+        return -1;
+    *ret_view = (struct ak_variant_view){
+        .key_id = p + 8,
+        .key = p + 40,
+        .entry = p + 72,
+        .dependencies = ak_bytes(p + AK_VARIANT_HEADER_SIZE,
+                                 len - AK_VARIANT_HEADER_SIZE - AK_DIGEST_SIZE),
+        .sealed_len = len - AK_DIGEST_SIZE,
+    };
+    return number(p + 104, 8) == ret_view->dependencies.len ? 0 : -1;
+}
+
+int ak_variant_encode_head(struct ak_buf *ret_head, const struct ak_digest *key_id,
+                           const struct ak_digest *key, const struct ak_digest *entry,
+                           size_t dependencies_len) {
+    int r = ak_buf_reserve(ret_head, AK_VARIANT_HEADER_SIZE);
+    if (r)
+        return r;
+    (void)ak_buf_add(ret_head, variant_magic, sizeof(variant_magic));
+    (void)ak_buf_add(ret_head, key_id->bytes, AK_DIGEST_SIZE);
+    (void)ak_buf_add(ret_head, key->bytes, AK_DIGEST_SIZE);
+    (void)ak_buf_add(ret_head, entry->bytes, AK_DIGEST_SIZE);
+    return add_number(ret_head, dependencies_len, 8);
+}
