@@ -15,8 +15,9 @@ LAYERS = {
     "net": {"base", "wire", "net"},
     "kernel": {"base", "wire", "net", "seam", "kernel"},
     "cache": {"base", "cache"},
+    "flow": {"base", "flow"},
     "py": {"base", "cache", "py"},
-    "worker": {"base", "seam", "cache", "py", "worker"},
+    "worker": {"base", "seam", "flow", "cache", "py", "worker"},
     "cli": {"base", "kernel", "cache", "cli"},
 }
 EXTERNAL = {
