@@ -16,3 +16,7 @@ uint64_t ak_clock_now(void);
  * message header is written (Jupyter messaging spec, "General message format"). */
 #define AK_CLOCK_STAMP_SIZE 28
 void ak_clock_stamp(char ret_stamp[static AK_CLOCK_STAMP_SIZE]);
+
+/* The same for a moment that was noted earlier, in nanoseconds of the wall clock. */
+uint64_t ak_clock_wall(void);
+void ak_clock_stamp_wall(uint64_t wall, char ret_stamp[static AK_CLOCK_STAMP_SIZE]);

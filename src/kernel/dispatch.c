@@ -15,13 +15,31 @@
 
 AK_LOG_MODULE("dispatch");
 
-static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
-                           struct ak_world *world, const struct ak_message *message) {
+/* An error reply from here, for what no Python will answer. */
+static void refuse(struct ak_kernel *kernel, struct ak_request *request,
+                   const char *ename, const char *why, size_t len) {
+    AK_BUF_AUTO content = {0};
+    if (ak_buf_addf(&content,
+                    "{\"status\": \"error\", \"ename\": \"%s\", \"evalue\": ", ename) ||
+        ak_buf_add_json_string(&content, why, len) ||
+        ak_buf_add_str(&content, ", \"traceback\": [") ||
+        ak_buf_add_json_string(&content, why, len) ||
+        ak_buf_add_str(&content, "], \"execution_count\": 0}"))
+        return;
+    ak_request_reply(kernel, request, ak_bytes(content.data, content.len),
+                     ak_bytes("{}", 2), NULL);
+    request->released = true;
+    ak_request_done(kernel, request);
+}
+
+/* 0, or an outcome of ak_request_forward. */
+static int send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
+                          struct ak_world *world, const struct ak_message *message) {
     AK_BUF_AUTO memory = {0};
     size_t n_parts = 4 + message->n_buffers;
     if (n_parts > AK_FRAME_PARTS_MAX ||
         ak_buf_reserve(&memory, n_parts * sizeof(struct ak_bytes)))
-        return;
+        return AK_LINK_E_TOO_BIG;
     struct ak_bytes *parts = (struct ak_bytes *)(void *)memory.data;
     parts[0] = ak_bytes(message->session, strlen(message->session));
     parts[1] = message->header;
@@ -39,30 +57,17 @@ static void send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
         .n_parts = n_parts,
         .parts = parts,
     };
-    ak_request_forward(kernel, request, world, &frame);
-}
-
-/* Everything is refused with the reason when there is no Python to run it. */
-static void refuse(struct ak_kernel *kernel, struct ak_request *request) {
-    AK_BUF_AUTO content = {0};
-    const struct ak_buf *why = &kernel->start_failure;
-    if (ak_buf_add_str(&content, "{\"status\": \"error\", \"ename\": "
-                                 "\"KernelStartError\", \"evalue\": ") ||
-        ak_buf_add_json_string(&content, ak_buf_str(why), why->len) ||
-        ak_buf_add_str(&content, ", \"traceback\": [") ||
-        ak_buf_add_json_string(&content, ak_buf_str(why), why->len) ||
-        ak_buf_add_str(&content, "], \"execution_count\": 0}"))
-        return;
-    ak_request_reply(kernel, request, ak_bytes(content.data, content.len),
-                     ak_bytes("{}", 2), NULL);
-    request->released = true;
-    ak_request_done(kernel, request);
+    return ak_request_forward(kernel, request, world, &frame);
 }
 
 static void send_fence(struct ak_kernel *kernel, struct ak_request *request,
                        struct ak_world *world) {
     struct ak_frame fence = {.type = AK_FRAME_FENCE, .arg = request->id, .fd = -1};
-    ak_request_forward(kernel, request, world, &fence);
+    if (ak_request_forward(kernel, request, world, &fence) == 0)
+        return;
+    ak_native_kernel_info(kernel, request);
+    request->released = true;
+    ak_request_done(kernel, request);
 }
 
 static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
@@ -84,7 +89,8 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
         return;
     }
     if (dead) {
-        refuse(kernel, request);
+        refuse(kernel, request, "KernelStartError", ak_buf_str(&kernel->start_failure),
+               kernel->start_failure.len);
         return;
     }
     if (request->kind == AK_KIND_UNKNOWN || request->kind >= AK_KIND_EXECUTE_INPUT) {
@@ -93,16 +99,24 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
         ak_request_done(kernel, request);
         return;
     }
-    send_to_worker(kernel, request, world, message);
+    if (send_to_worker(kernel, request, world, message)) {
+        static const char why[] = "the kernel has no memory to take this request in";
+        refuse(kernel, request, "MemoryError", why, sizeof(why) - 1);
+    }
 }
 
-/* A message that is none is dropped and counted; the log hears of the first of a kind.
- */
-static void reject(struct ak_kernel *kernel, int outcome, enum ak_channel channel) {
+/* The log hears of the first of a kind. */
+void ak_dispatch_reject(struct ak_kernel *kernel, int outcome,
+                        enum ak_channel channel) {
+    static const char *const names[AK_CHANNEL_N] = {
+        [AK_CHANNEL_SHELL] = "shell", [AK_CHANNEL_IOPUB] = "iopub",
+        [AK_CHANNEL_STDIN] = "stdin", [AK_CHANNEL_CONTROL] = "control",
+        [AK_CHANNEL_HB] = "hb",
+    };
     if (outcome <= 0 || outcome >= AK_MESSAGE_E_N)
         return;
     if (kernel->malformed[outcome]++ == 0)
-        ak_warning("a message on channel %d was dropped: %s (said once)", channel,
+        ak_warning("a message on %s was dropped: %s (said once)", names[channel],
                    ak_message_outcome(outcome));
 }
 
@@ -118,10 +132,10 @@ void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel, int 
                 dispatch(kernel, &message, channel);
                 ak_message_done(&message);
             } else {
-                reject(kernel, r, channel);
+                ak_dispatch_reject(kernel, r, channel);
             }
         } else if (r == AK_CHANNEL_E_TOO_BIG) {
-            reject(kernel, AK_MESSAGE_E_TOO_BIG, channel);
+            ak_dispatch_reject(kernel, AK_MESSAGE_E_TOO_BIG, channel);
         }
         bool stop = r == AK_CHANNEL_E_AGAIN && received.n_frames == 0;
         ak_received_done(&received);

@@ -134,13 +134,17 @@ void ak_input_answer(struct ak_kernel *kernel) {
         struct ak_received received = {0};
         struct ak_message message;
         int r = ak_channels_receive(kernel->channels, AK_CHANNEL_STDIN, &received);
-        if (r == 0 && ak_message_parse(&message, received.frames, received.n_frames,
-                                       kernel->signer) == 0) {
+        int outcome = r == AK_CHANNEL_E_TOO_BIG ? AK_MESSAGE_E_TOO_BIG : 0;
+        if (r == 0)
+            outcome = ak_message_parse(&message, received.frames, received.n_frames,
+                                       kernel->signer);
+        if (r == 0 && outcome == 0) {
             answer(kernel, &message);
             ak_message_done(&message);
         }
+        ak_dispatch_reject(kernel, outcome, AK_CHANNEL_STDIN);
         ak_received_done(&received);
-        if (r)
+        if (r && r != AK_CHANNEL_E_TOO_BIG)
             return;
     }
 }

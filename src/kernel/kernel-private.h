@@ -34,6 +34,7 @@ struct ak_request {
     bool started; /* its execute_input was published */
     bool replied;
     bool done;     /* its idle was sent */
+    bool exits;    /* exit() was called in its name: the kernel ends with it */
     bool released; /* the worker will not refer to it any more */
 };
 
@@ -140,10 +141,9 @@ struct ak_kernel {
 
     struct ak_buf start_failure; /* why the worker cannot start */
     bool stopping;               /* an orderly end has begun */
-    bool exit_after_reply;
-    bool terminated;  /* SIGTERM came */
-    uint64_t over_at; /* when the loop is left at the latest, or AK_NEVER */
-    bool over;        /* leave the loop */
+    bool terminated;             /* SIGTERM came */
+    uint64_t over_at;            /* when the loop is left at the latest, or AK_NEVER */
+    bool over;                   /* leave the loop */
     int exit_code;
 };
 
@@ -152,9 +152,10 @@ int ak_request_new(struct ak_kernel *kernel, struct ak_request **ret_request,
                    const struct ak_message *message, enum ak_channel channel);
 struct ak_request *ak_request_find(struct ak_kernel *kernel, uint64_t id);
 void ak_request_free(struct ak_kernel *kernel, struct ak_request *request);
-/* Hands a frame of it to the worker of a world; it is open until ak_request_close. */
-void ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
-                        struct ak_world *world, const struct ak_frame *frame);
+/* Hands a frame of it to the worker of a world; it is open until ak_request_close. 0,
+ * or what the worker cannot be given: the request has to be answered here then. */
+int ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
+                       struct ak_world *world, const struct ak_frame *frame);
 void ak_request_close(struct ak_kernel *kernel, struct ak_request *request);
 /* Sends its reply, once. */
 void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
@@ -208,6 +209,8 @@ void ak_stream_tick(struct ak_kernel *kernel);
 void ak_stream_done(struct ak_kernel *kernel);
 
 /* dispatch.c: requests of clients. */
+/* Counts a message that is none and drops it. */
+void ak_dispatch_reject(struct ak_kernel *kernel, int outcome, enum ak_channel channel);
 /* Takes at most limit messages. */
 #define AK_MESSAGES_A_ROUND 256
 #define AK_MESSAGES_WAITING 65536 /* more than the socket's queue holds */
@@ -226,7 +229,8 @@ void ak_input_drop(struct ak_kernel *kernel, uint64_t request);
 /* worker_link.c: takes at most limit frames of a worker, and then its text. */
 #define AK_FRAMES_A_ROUND 64
 void ak_worker_pull(struct ak_kernel *kernel, struct ak_process *process, int limit);
-void ak_worker_forward(struct ak_process *process, const struct ak_frame *frame);
+/* 0, or an outcome of the link when the frame will not reach the worker. */
+int ak_worker_forward(struct ak_process *process, const struct ak_frame *frame);
 
 /* supervisor.c */
 /* Starts a worker for the world. */

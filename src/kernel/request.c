@@ -103,21 +103,26 @@ void ak_request_free(struct ak_kernel *kernel, struct ak_request *request) {
     free_memory(request);
 }
 
-void ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
-                        struct ak_world *world, const struct ak_frame *frame) {
-    request->world = world;
-    request->open = true;
-    kernel->n_open++;
-    world->n_open++;
-    ak_worker_forward(world->process, frame);
-}
-
 void ak_request_close(struct ak_kernel *kernel, struct ak_request *request) {
     if (!request->open)
         return;
     request->open = false;
     kernel->n_open--;
     request->world->n_open--;
+}
+
+int ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
+                       struct ak_world *world, const struct ak_frame *frame) {
+    request->world = world;
+    request->open = true;
+    kernel->n_open++;
+    world->n_open++;
+    int r = ak_worker_forward(world->process, frame);
+    /* A worker that is gone will be found dead, and then all of its requests fail. */
+    if (r == 0 || r == AK_LINK_E_CLOSED)
+        return 0;
+    ak_request_close(kernel, request);
+    return r;
 }
 
 void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
@@ -127,7 +132,9 @@ void ak_request_reply(struct ak_kernel *kernel, struct ak_request *request,
     if (request->replied || !request->reply_type)
         return;
     request->replied = true;
-    if (ak_author_header(kernel->author, request->reply_type, &header, NULL))
+    /* The worker's own stamp: what it started after this reply has a later one. */
+    if (ak_author_header_of(kernel->author, request->reply_type, frame ? frame->arg : 0,
+                            &header))
         return;
     struct ak_sending sending = {
         .identities = request->identities,
@@ -220,8 +227,11 @@ void ak_request_fail_all(struct ak_kernel *kernel, const struct ak_process *proc
         return;
     ak_list_for_each(node, next, &kernel->requests) {
         struct ak_request *request = ak_list_entry(node, struct ak_request, link);
-        if (!request->done &&
-            (!process || (request->world && request->world->process == process)))
+        if (process && (!request->world || request->world->process != process))
+            continue;
+        if (request->done)
+            ak_request_free(kernel, request); /* who could speak for it is gone */
+        else
             fail(kernel, request, &members, publish_errors);
     }
 }

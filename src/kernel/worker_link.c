@@ -20,12 +20,13 @@ static struct ak_bytes part(const struct ak_frame *frame, size_t index) {
     return index < frame->n_parts ? frame->parts[index] : ak_bytes(NULL, 0);
 }
 
-void ak_worker_forward(struct ak_process *process, const struct ak_frame *frame) {
+int ak_worker_forward(struct ak_process *process, const struct ak_frame *frame) {
     if (!process || !process->link)
-        return;
+        return AK_LINK_E_CLOSED;
     int r = ak_link_enqueue(process->link, frame);
     if (r)
         ak_warning("a message to the worker was lost (outcome %d)", r);
+    return r;
 }
 
 static void take_map(struct ak_frame *frame, struct ak_shared_map **ret_shared) {
@@ -60,6 +61,8 @@ static void end_request(struct ak_kernel *kernel, struct ak_request *request) {
     ak_stream_flush(kernel, request->id);
     ak_input_drop(kernel, request->id);
     ak_request_close(kernel, request);
+    if (request->exits)
+        ak_supervisor_stop(kernel, false);
     ak_request_done(kernel, request);
 }
 
@@ -68,7 +71,7 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
     struct ak_request *request = ak_request_find(kernel, frame->id);
     if (!request || request->replied)
         return;
-    bool execute = request->kind == AK_KIND_EXECUTE_REQUEST;
+    bool exits = request->exits;
     ak_stream_flush(kernel, request->id);
     /* Everything that had arrived by now is ahead of SENT, and is aborted with it. */
     if (frame->flags & AK_FRAME_F_ABORTING)
@@ -80,8 +83,18 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
     }
     if (frame->flags & AK_FRAME_F_DONE)
         end_request(kernel, request);
-    if (execute && kernel->exit_after_reply)
+    if (exits)
         ak_supervisor_stop(kernel, false);
+}
+
+/* exit() ends the kernel with the request that asked for it, not with another one that
+ * happens to be answered first. */
+static void take_exit(struct ak_kernel *kernel, uint64_t id) {
+    struct ak_request *request = ak_request_find(kernel, id);
+    if (!request || request->replied || request->done)
+        ak_supervisor_stop(kernel, false);
+    else
+        request->exits = true;
 }
 
 static void release(struct ak_kernel *kernel, struct ak_bytes ids) {
@@ -163,7 +176,7 @@ static void take(struct ak_kernel *kernel, struct ak_process *process,
         take_fence(kernel, frame->arg);
         break;
     case AK_FRAME_EXIT:
-        kernel->exit_after_reply = true;
+        take_exit(kernel, frame->id);
         break;
     default:
         ak_warning("the worker sent a frame of unknown type %d", frame->type);

@@ -274,9 +274,10 @@ int ak_channels_receive(struct ak_channels *channels, enum ak_channel channel,
                         struct ak_received *received) {
     void *socket = channels->sockets[channel];
     int more = 1;
+    size_t n_bytes = 0;
     clear(received);
     while (more) {
-        if (received->n_frames > AK_WIRE_FRAMES_MAX)
+        if (received->n_frames > AK_WIRE_FRAMES_MAX || n_bytes > AK_WIRE_MESSAGE_MAX)
             return drop_rest(socket);
         int r = make_room(received);
         if (r)
@@ -292,8 +293,11 @@ int ak_channels_receive(struct ak_channels *channels, enum ak_channel channel,
             return errno == EAGAIN ? AK_CHANNEL_E_AGAIN : ak_error_origin(errno);
         }
         more = zmq_msg_more(message);
+        n_bytes += zmq_msg_size(message);
         received->n_frames++;
     }
+    if (n_bytes > AK_WIRE_MESSAGE_MAX)
+        return AK_CHANNEL_E_TOO_BIG;
     /* The views come last: growing moves the messages, and small ones hold their bytes.
      */
     for (size_t i = 0; i < received->n_frames; i++)

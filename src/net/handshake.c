@@ -70,8 +70,9 @@ int ak_handshake(struct ak_channels *channels, const struct ak_conn *conn,
     AK_BUF_AUTO endpoint = {0};
     AK_BUF_AUTO content = {0};
     int linger = 1000;
-    int r = ak_buf_addf(&endpoint, "tcp://%s:%d", conn->registration_ip,
-                        conn->registration_port);
+    int ipv6 = strchr(conn->registration_ip, ':') != NULL;
+    int r =
+        ak_conn_tcp_endpoint(conn->registration_ip, conn->registration_port, &endpoint);
     if (!r)
         r = write_content(conn, &content);
     if (r)
@@ -80,6 +81,7 @@ int ak_handshake(struct ak_channels *channels, const struct ak_conn *conn,
     if (!socket)
         return ak_error_origin(errno);
     zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger));
+    zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof(ipv6));
     r = zmq_connect(socket, ak_buf_str(&endpoint)) < 0
             ? failed(ret_message, zmq_strerror(errno))
             : exchange(socket, signer, &content, ret_message);

@@ -94,10 +94,11 @@ static PyObject *unchain(PyObject *module, PyObject *ignored) {
 
 static PyObject *ask_exit(PyObject *module, PyObject *args) {
     struct ak_state *state = ak_state_of_module(module);
+    struct ak_request *request = ak_request_current(state);
     struct ak_cell *cell = running_cell(state);
     if (cell)
         cell->asked_exit = true;
-    state->ops->ask_exit(state->host);
+    state->ops->ask_exit(state->host, request ? request->id : 0);
     Py_RETURN_NONE;
 }
 

@@ -66,8 +66,9 @@ struct ak_host_ops {
     void (*set_current)(void *host, uint64_t request);
     /* Nothing refers to these requests any more. */
     void (*release)(void *host, const uint64_t *requests, size_t n_requests);
-    /* exit() or quit() was called. */
-    void (*ask_exit)(void *host);
+    /* exit() or quit() was called in the name of a request (0: of none that is open).
+     */
+    void (*ask_exit)(void *host, uint64_t request);
     /* This is the child of a fork now: close and unmap what belongs to the parent.
      * Called from pthread_atfork: async-signal-safe calls only. */
     void (*forked)(void *host);

@@ -56,7 +56,8 @@ enum ak_frame_type {
      * HELLO    parts[0]: JSON {"seam", "version", "prefix", "executable", "pid"}.
      * FAILED   parts[0]: text: why the interpreter could not start. The worker ends.
      * PUBLISH  id: parent (0: none); kind; parts: content, metadata, then the buffers.
-     * REPLY    id; flags; parts: content, metadata, then the buffers.
+     * REPLY    id; flags; arg: ak_clock_wall() of its moment; parts: content, metadata,
+     *          then the buffers.
      * DONE     id: the request is over, idle may be sent. REPLY with AK_FRAME_F_DONE
      *          says the same in one frame.
      * RELEASE  parts[0]: uint64_t ids, native order: nothing in the worker refers to
@@ -64,7 +65,8 @@ enum ak_frame_type {
      * INPUT    id; fd: write end of a fresh pipe that takes the answer as bytes and end
      *          of file, or end of file alone for "no answer"; parts[0]: content of the
      *          input_request {"prompt", "password"}. The asker reads the other end.
-     * EXIT     exit() or quit() was called: the kernel ends after the running reply.
+     * EXIT     id: exit() or quit() was called in the name of that request: the kernel
+     *          ends after its reply, or at once when that is out.
      * FENCE    see above.
      */
     AK_FRAME_HELLO = 64,

@@ -308,16 +308,20 @@ int ak_conn_write_ports(const struct ak_conn *conn, struct ak_buf *ret_message) 
     return 0;
 }
 
-int ak_conn_endpoint(const struct ak_conn *conn, int port,
-                     struct ak_buf *ret_endpoint) {
-    ak_buf_clear(ret_endpoint);
-    if (strcmp(conn->transport, "ipc") == 0)
-        return ak_buf_addf(ret_endpoint, "ipc://%s-%d", conn->ip, port);
-    bool bare_ipv6 = strchr(conn->ip, ':') && conn->ip[0] != '[';
-    int r = ak_buf_addf(ret_endpoint, "tcp://%s%s%s:", bare_ipv6 ? "[" : "", conn->ip,
+int ak_conn_tcp_endpoint(const char *ip, int port, struct ak_buf *ret_endpoint) {
+    bool bare_ipv6 = strchr(ip, ':') && ip[0] != '[';
+    int r = ak_buf_addf(ret_endpoint, "tcp://%s%s%s:", bare_ipv6 ? "[" : "", ip,
                         bare_ipv6 ? "]" : "");
     if (r)
         return ak_error_trace(r);
     return port ? ak_buf_addf(ret_endpoint, "%d", port)
                 : ak_buf_add_char(ret_endpoint, '*');
+}
+
+int ak_conn_endpoint(const struct ak_conn *conn, int port,
+                     struct ak_buf *ret_endpoint) {
+    ak_buf_clear(ret_endpoint);
+    if (strcmp(conn->transport, "ipc") == 0)
+        return ak_buf_addf(ret_endpoint, "ipc://%s-%d", conn->ip, port);
+    return ak_conn_tcp_endpoint(conn->ip, port, ret_endpoint);
 }

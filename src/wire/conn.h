@@ -52,5 +52,7 @@ void ak_conn_done(struct ak_conn *conn);
 const char *ak_conn_port_name(enum ak_conn_port port);
 /* Writes the ports back into the file, atomically, mode 0600, other members kept. */
 int ak_conn_write_ports(const struct ak_conn *conn, struct ak_buf *ret_message);
+/* "tcp://ip:port", an IPv6 address in brackets; port 0 gives "tcp://ip:*". */
+int ak_conn_tcp_endpoint(const char *ip, int port, struct ak_buf *ret_endpoint);
 /* "tcp://ip:port" or "ipc://ip-port"; port 0 gives "tcp://ip:*". */
 int ak_conn_endpoint(const struct ak_conn *conn, int port, struct ak_buf *ret_endpoint);

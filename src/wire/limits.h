@@ -9,7 +9,7 @@
 #define AK_WIRE_HEADER_MAX (64u << 10)   /* bytes of a header or a parent header */
 #define AK_WIRE_METADATA_MAX (16u << 20) /* bytes of metadata */
 #define AK_WIRE_CONTENT_MAX (256u << 20) /* bytes of content */
-#define AK_WIRE_MESSAGE_MAX (1ull << 30) /* bytes of one frame, set on the sockets */
+#define AK_WIRE_MESSAGE_MAX (1ull << 30) /* bytes of all frames of one message */
 #define AK_WIRE_ID_MAX 1024u             /* characters of msg_id, session, msg_type */
 #define AK_WIRE_DIGESTS 65536u           /* signatures remembered against replay */
 #define AK_WIRE_CONNECTION_FILE_MAX (1u << 20)

@@ -19,7 +19,10 @@ const char *ak_message_outcome(int outcome) {
     static const char *const texts[AK_MESSAGE_E_N] = {
         [AK_MESSAGE_E_NO_DELIMITER] = "no <IDS|MSG> delimiter among its frames",
         [AK_MESSAGE_E_TOO_FEW] = "fewer frames than a message has",
-        [AK_MESSAGE_E_TOO_BIG] = "over the limits of this kernel",
+        [AK_MESSAGE_E_TOO_BIG] =
+            "over the limits of this kernel (4096 frames, 64 KiB of a "
+            "header, 16 MiB of metadata, 256 MiB of content, "
+            "1 GiB in all)",
         [AK_MESSAGE_E_SIGNATURE] = "not signed with the key of this kernel",
         [AK_MESSAGE_E_REPLAYED] = "seen before: the same signature came twice",
         [AK_MESSAGE_E_HEADER] = "its header is not one",
@@ -60,6 +63,12 @@ int ak_message_parse(struct ak_message *ret_message, const struct ak_bytes *fram
     size_t at;
     if (n_frames > AK_WIRE_FRAMES_MAX)
         return AK_MESSAGE_E_TOO_BIG;
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < n_frames; i++) {
+        if (frames[i].len > AK_WIRE_MESSAGE_MAX - n_bytes)
+            return AK_MESSAGE_E_TOO_BIG;
+        n_bytes += frames[i].len;
+    }
     int r = find_delimiter(frames, n_frames, &at);
     if (r)
         return r;
@@ -131,14 +140,12 @@ const char *ak_author_session(const struct ak_author *author) {
     return author->session;
 }
 
-int ak_author_header(struct ak_author *author, const char *msg_type, struct ak_buf *buf,
-                     const char **ret_msg_id) {
+int ak_author_header_of(struct ak_author *author, const char *msg_type, uint64_t wall,
+                        struct ak_buf *buf) {
     char stamp[AK_CLOCK_STAMP_SIZE];
-    ak_clock_stamp(stamp);
+    ak_clock_stamp_wall(wall ? wall : ak_clock_wall(), stamp);
     snprintf(author->msg_id, sizeof(author->msg_id), "%s_%d_%llu", author->session,
              (int)getpid(), (unsigned long long)++author->n_messages);
-    if (ret_msg_id)
-        *ret_msg_id = author->msg_id;
     /* The type of a reply is made from what a client sent, so it is escaped. */
     int r = ak_buf_addf(buf, "{\"msg_id\": \"%s\", \"msg_type\": ", author->msg_id);
     if (!r)
@@ -149,5 +156,13 @@ int ak_author_header(struct ak_author *author, const char *msg_type, struct ak_b
             ", \"username\": \"%s\", \"session\": \"%s\", \"date\": \"%s\", "
             "\"version\": \"5.5\"}",
             author->username, author->session, stamp);
+    return r;
+}
+
+int ak_author_header(struct ak_author *author, const char *msg_type, struct ak_buf *buf,
+                     const char **ret_msg_id) {
+    int r = ak_author_header_of(author, msg_type, 0, buf);
+    if (!r && ret_msg_id)
+        *ret_msg_id = author->msg_id;
     return r;
 }

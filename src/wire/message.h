@@ -65,3 +65,6 @@ const char *ak_author_session(const struct ak_author *author);
 /* Appends a header; *ret_msg_id, if wanted, is author's until the next call. */
 int ak_author_header(struct ak_author *author, const char *msg_type, struct ak_buf *buf,
                      const char **ret_msg_id);
+/* The same for a message that was made at another moment (ak_clock_wall; 0: now). */
+int ak_author_header_of(struct ak_author *author, const char *msg_type, uint64_t wall,
+                        struct ak_buf *buf);

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "py/loop.h"
@@ -76,6 +77,7 @@ void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes cont
     struct ak_frame frame = {.type = AK_FRAME_REPLY,
                              .id = id,
                              .flags = flags,
+                             .arg = ak_clock_wall(),
                              .fd = -1,
                              .n_parts = 2,
                              .parts = parts};
@@ -184,8 +186,8 @@ static void release(void *host, const uint64_t *requests, size_t n_requests) {
     ak_buf_clear(&worker->released);
 }
 
-static void ask_exit(void *host) {
-    struct ak_frame frame = {.type = AK_FRAME_EXIT, .fd = -1};
+static void ask_exit(void *host, uint64_t request) {
+    struct ak_frame frame = {.type = AK_FRAME_EXIT, .id = request, .fd = -1};
     ak_worker_send(host, &frame);
 }
 

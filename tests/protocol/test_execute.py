@@ -172,6 +172,27 @@ def test_exit_ends_the_kernel(kernel):
     assert kernel.wait() == 0
 
 
+def test_exit_ends_the_kernel_with_its_own_cell(kernel):
+    """A cell that called exit() and goes on is not cut off by another one's reply."""
+    client = kernel.ready_client()
+    client.run("import asyncio\nevent = asyncio.Event()")
+    asking = client.execute("exit()\nawait event.wait()\nprint('after the event')")
+    other = client.execute("event.set()\n1 + 1")
+    replies = [client.receive("shell") for _ in range(2)]
+    by_parent = {m.parent["msg_id"]: m.content for m in replies}
+    assert by_parent[other]["status"] == "ok" and by_parent[other]["payload"] == []
+    assert by_parent[asking]["status"] == "ok"
+    assert by_parent[asking]["payload"] == [{"source": "ask_exit", "keepkernel": False}]
+    assert kernel.wait() == 0
+
+
+def test_exit_of_a_task_whose_cell_is_over(kernel):
+    client = kernel.ready_client()
+    client.run("import asyncio\nasync def later():\n    await event.wait()\n    exit()\nevent = asyncio.Event()\ntask = asyncio.create_task(later())", metadata={"cellId": "a"})
+    client.execute("event.set()")
+    assert kernel.wait() == 0
+
+
 def test_deep_expression(client):
     result = client.run("+".join(["1"] * 5000))
     assert result.status in ("ok", "error")

@@ -94,6 +94,15 @@ def test_chained_runs_one_after_the_other(launch):
     assert client.run("log").result == "['a in', 'a out', 'b']"
 
 
+def test_stamps_of_chained_cells_are_in_order(launch):
+    """A reply's date is that of its end, which is before the next cell's start."""
+    client = launch("chained").ready_client()
+    mids = [client.execute("1") for _ in range(20)]
+    replies = [client.reply(mid) for mid in mids]
+    for one, next_one in zip(replies, replies[1:]):
+        assert one.metadata["started"] <= one.header["date"] <= next_one.metadata["started"]
+
+
 def test_completion_between_chained_cells(launch):
     client = launch("chained").ready_client()
     client.run("import asyncio\ngo = asyncio.Event()")

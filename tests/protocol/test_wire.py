@@ -253,14 +253,16 @@ def test_curve(launch):
     assert not plain.sockets["shell"].poll(300)
 
 
-def test_handshake(launch):
+@pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
+def test_handshake(launch, ip):
     import hashlib
     import hmac
 
     context = zmq.Context.instance()
     server = context.socket(zmq.ROUTER)
-    port = server.bind_to_random_port("tcp://127.0.0.1")
-    kernel = launch(connection={"registration_ip": "127.0.0.1", "registration_port": port} | {p: 0 for p in PORTS})
+    server.ipv6 = ":" in ip
+    port = server.bind_to_random_port(f"tcp://[{ip}]" if ":" in ip else f"tcp://{ip}")
+    kernel = launch(connection={"registration_ip": ip, "registration_port": port} | {p: 0 for p in PORTS})
     identity, delimiter, signature, content = server.recv_multipart()
     assert delimiter == DELIMITER
     assert signature == hmac.new(b"a-key", content, hashlib.sha256).hexdigest().encode()

@@ -36,8 +36,6 @@ EXCLUDED = {
         "test_sys_path_profile_dir": SHELL + ": --profile-dir",
         "test_save_history": SHELL + ": %hist",
         "test_interrupt_during_pdb_set_trace": "an interruptible pdb prompt comes with the shell",
-        "test_sequential_control_messages": "compares the stamp of a start with that of the reply before it, which "
-        "two processes write",
         "test_parent_header_and_ident": "reads attributes of ipykernel's kernel object",
     },
 }

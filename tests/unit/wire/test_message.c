@@ -59,6 +59,15 @@ static void too_big(void) {
     assert(parse(frames, 6, &message) == AK_MESSAGE_E_TOO_BIG);
     assert(parse(frames, AK_WIRE_FRAMES_MAX + 1, &message) == AK_MESSAGE_E_TOO_BIG);
     free(big);
+    /* Buffers have no bound of their own; all frames together have one. */
+    struct ak_bytes many[8] = {text("<IDS|MSG>"), text(""),   text(header), text("{}"),
+                               text("{}"),        text("{}"), text("b"),    text("b")};
+    assert(parse(many, 8, &message) == 0);
+    ak_message_done(&message);
+    many[6].len = many[7].len = AK_WIRE_MESSAGE_MAX / 2;
+    assert(parse(many, 8, &message) == AK_MESSAGE_E_TOO_BIG);
+    many[7].len = SIZE_MAX - 16;
+    assert(parse(many, 8, &message) == AK_MESSAGE_E_TOO_BIG);
 }
 
 static void bad_header(void) {
