@@ -25,6 +25,7 @@
 #include "cli/paths.h"
 #include "cli/places.h"
 #include "cli/probe.h"
+#include "cli/spec.h"
 
 #define ENV_MAX 64
 
@@ -160,63 +161,53 @@ static int find_place(const struct options *o, const struct ak_probe *probe,
     return ak_places_user(dir);
 }
 
-static void append(json_t *array, const char *text) {
-    json_array_append_new(array, json_string(text));
+/* "async", or the modes with dashes between them. */
+static int join_modes(const struct ak_modes *modes, const char *joint,
+                      struct ak_buf *ret_text) {
+    int r = 0;
+    for (size_t i = 0; i < modes->n_names && !r; i++)
+        r = ak_buf_addf(ret_text, "%s%s", i ? joint : "", modes->names[i]);
+    return r;
 }
 
-static json_t *make_argv(const struct ak_modes *modes, const struct ak_probe *probe,
-                         const char *program) {
-    json_t *argv = json_array();
+static int make_spec(const struct options *o, const struct ak_modes *modes,
+                     const struct ak_probe *probe, const char *program,
+                     json_t **ret_spec, struct ak_buf *message) {
     AK_BUF_AUTO mode = {0};
-    for (size_t i = 0; i < modes->n_names; i++)
-        (void)ak_buf_addf(&mode, "%s%s", i ? "-" : "", modes->names[i]);
-    append(argv, program);
-    append(argv, "launch");
-    append(argv, mode.len ? ak_buf_str(&mode) : "async");
-    append(argv, "--python");
-    append(argv, probe->executable);
-    append(argv, "--python-version");
-    append(argv, probe->version);
-    if (!probe->same_build)
-        append(argv, "--extension");
-    append(argv, "-f");
-    append(argv, "{connection_file}");
-    return argv;
-}
-
-static json_t *make_env(const struct options *o) {
-    json_t *env = json_object();
-    for (size_t i = 0; i < o->n_env; i++) {
-        const char *equals = strchr(o->env[i], '=');
-        AK_BUF_AUTO name = {0};
-        if (ak_buf_add(&name, o->env[i], (size_t)(equals - o->env[i])) == 0)
-            json_object_set_new(env, ak_buf_str(&name), json_string(equals + 1));
-    }
-    if (o->cache_dir)
-        json_object_set_new(env, "AKERNEL_CACHE_DIR", json_string(o->cache_dir));
-    return env;
-}
-
-static json_t *make_spec(const struct options *o, const struct ak_modes *modes,
-                         const struct ak_probe *probe, const char *program) {
+    AK_BUF_AUTO display_modes = {0};
     AK_BUF_AUTO display_name = {0};
-    (void)ak_buf_add_str(&display_name, "Python 3 (akernel");
-    for (size_t i = 0; i < modes->n_names; i++)
-        (void)ak_buf_addf(&display_name, "%s%s", i ? ", " : " ", modes->names[i]);
-    (void)ak_buf_add_char(&display_name, ')');
-    json_t *spec = json_object();
-    json_object_set_new(spec, "argv", make_argv(modes, probe, program));
-    json_object_set_new(
-        spec, "display_name",
-        json_string(o->display_name ? o->display_name : ak_buf_str(&display_name)));
-    json_object_set_new(spec, "language", json_string("python"));
-    json_object_set_new(spec, "interrupt_mode", json_string("signal"));
-    json_object_set_new(spec, "kernel_protocol_version", json_string("5.5"));
-    json_object_set_new(spec, "env", make_env(o));
-    json_object_set_new(
-        spec, "metadata",
-        json_pack("{s:b, s:[s]}", "debugger", 0, "supported_encryption", "curve"));
-    return spec;
+    AK_BUF_AUTO cache_dir = {0};
+    int r = join_modes(modes, "-", &mode);
+    if (!r)
+        r = join_modes(modes, ", ", &display_modes);
+    if (!r)
+        r = ak_buf_addf(&display_name, "Python 3 (akernel%s%s)",
+                        display_modes.len ? " " : "", ak_buf_str(&display_modes));
+    if (!r && o->cache_dir)
+        r = ak_buf_addf(&cache_dir, "AKERNEL_CACHE_DIR=%s", o->cache_dir);
+    if (r)
+        return -1;
+    const struct ak_spec_value values[] = {
+        {"program", program},
+        {"modes", mode.len ? ak_buf_str(&mode) : "async"},
+        {"display_name", o->display_name ? o->display_name : ak_buf_str(&display_name)},
+    };
+    const char *const options[] = {"--python", probe->executable, "--python-version",
+                                   probe->version, "--extension"};
+    const char *env[ENV_MAX + 1];
+    size_t n_env = o->n_env;
+    memcpy(env, o->env, n_env * sizeof(env[0]));
+    if (o->cache_dir)
+        env[n_env++] = ak_buf_str(&cache_dir);
+    struct ak_spec spec = {
+        .values = values,
+        .n_values = sizeof(values) / sizeof(values[0]),
+        .options = options,
+        .n_options = probe->same_build ? 4 : 5,
+        .env = env,
+        .n_env = n_env,
+    };
+    return ak_spec_make(ret_spec, &spec, message);
 }
 
 static int copy_file(const char *from, const char *to) {
@@ -241,9 +232,10 @@ static int fill(const char *dir, json_t *spec) {
     AK_BUF_AUTO path = {0};
     if (ak_buf_addf(&path, "%s/kernel.json", dir))
         return -ENOMEM;
+    errno = EIO;
     if (json_dump_file(spec, ak_buf_str(&path), JSON_INDENT(2) | JSON_PRESERVE_ORDER) <
         0)
-        return -EIO;
+        return -errno;
     for (size_t i = 0; i < sizeof(logos) / sizeof(logos[0]); i++) {
         AK_BUF_AUTO from = {0};
         AK_BUF_AUTO to = {0};
@@ -295,7 +287,12 @@ static int install(const struct options *o, const struct ak_modes *modes) {
         fprintf(stderr, "akernel: the place for the kernelspec cannot be found\n");
         return 1;
     }
-    json_auto_t *spec = make_spec(o, modes, &probe, ak_buf_str(&program));
+    json_auto_t *spec = NULL;
+    if (make_spec(o, modes, &probe, ak_buf_str(&program), &spec, &message) < 0) {
+        fprintf(stderr, "akernel: %s\n",
+                message.len ? ak_buf_str(&message) : "no memory");
+        return 1;
+    }
     int r = write_spec(ak_buf_str(&place), ak_buf_str(&name), spec);
     if (r) {
         fprintf(stderr, "akernel: the kernelspec cannot be written to %s/%s: %s\n",

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/map.h"
+
 int ak_places_prefix(const char *prefix, struct ak_buf *ret_dir) {
     return ak_buf_addf(ret_dir, "%s/share/jupyter/kernels", prefix);
 }
@@ -24,24 +26,49 @@ int ak_places_user(struct ak_buf *ret_dir) {
                        home ? home : "/root");
 }
 
-static void visit_list(const char *list, const char *suffix,
-                       void (*visit)(const char *dir, void *context), void *context) {
+/* A walk over places, each of them once however many ways lead there. */
+struct walk {
+    void (*visit)(const char *dir, void *context);
+    void *context;
+    struct ak_map *seen;
+};
+
+static void visit(struct walk *walk, const char *dir) {
+    AK_CLEANUP(ak_freep) char *real = realpath(dir, NULL);
+    if (!real || ak_map_get(walk->seen, real, strlen(real)))
+        return;
+    if (ak_map_put(walk->seen, real, strlen(real), walk, NULL) == 0)
+        walk->visit(dir, walk->context);
+}
+
+/* Each directory of a list with colons that ends as it should, with that end replaced.
+ */
+static void visit_list(struct walk *walk, const char *list, const char *end,
+                       const char *replacement) {
     for (const char *p = list; p && *p;) {
-        size_t len = strcspn(p, ":");
+        size_t len = strcspn(p, ":"), end_len = strlen(end);
         AK_BUF_AUTO dir = {0};
-        if (len && ak_buf_addf(&dir, "%.*s%s", (int)len, p, suffix) == 0)
-            visit(ak_buf_str(&dir), context);
+        if (len > end_len && memcmp(p + len - end_len, end, end_len) == 0 &&
+            ak_buf_addf(&dir, "%.*s%s", (int)(len - end_len), p, replacement) == 0)
+            visit(walk, ak_buf_str(&dir));
         p += len + (p[len] == ':');
     }
 }
 
-void ak_places_each(void (*visit)(const char *dir, void *context), void *context) {
+void ak_places_each(void (*found)(const char *dir, void *context), void *context) {
     AK_BUF_AUTO user = {0};
-    visit_list(getenv("JUPYTER_PATH"), "/kernels", visit, context);
+    AK_CLEANUP(ak_map_freep) struct ak_map *seen = NULL;
+    if (ak_map_new(&seen))
+        return;
+    struct walk walk = {.visit = found, .context = context, .seen = seen};
+    static const char kernels[] = "/share/jupyter/kernels";
+    visit_list(&walk, getenv("JUPYTER_PATH"), "", "/kernels");
     if (ak_places_user(&user) == 0)
-        visit(ak_buf_str(&user), context);
-    visit_list(getenv("VIRTUAL_ENV"), "/share/jupyter/kernels", visit, context);
-    visit_list("/usr/local:/usr", "/share/jupyter/kernels", visit, context);
+        visit(&walk, ak_buf_str(&user));
+    visit_list(&walk, getenv("VIRTUAL_ENV"), "", kernels);
+    /* An environment whose programs are on PATH may have its Jupyter there too. */
+    visit_list(&walk, getenv("PATH"), "/bin", kernels);
+    visit_list(&walk, "/usr/local:/usr", "", kernels);
 }
 
 int ak_places_make(const char *dir) {

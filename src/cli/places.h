@@ -15,7 +15,7 @@ int ak_places_prefix(const char *prefix, struct ak_buf *ret_dir);
 int ak_places_user(struct ak_buf *ret_dir);
 /* Calls back for each directory that Jupyter looks into from here, the first hit first.
  */
-void ak_places_each(void (*visit)(const char *dir, void *context), void *context);
+void ak_places_each(void (*found)(const char *dir, void *context), void *context);
 
 /* Makes a directory and those above it. 0 or -errno. */
 int ak_places_make(const char *dir);

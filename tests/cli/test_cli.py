@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import venv
 
 import pytest
 
@@ -110,6 +111,41 @@ def test_virtual_environment(tmp_path):
     assert done.returncode == 0, done.stderr
     spec = installed(pathlib.Path(env["VIRTUAL_ENV"]))
     assert spec["argv"][spec["argv"].index("--python") + 1] == env["VIRTUAL_ENV"] + "/bin/python"
+
+
+def test_list_finds_an_environment_that_is_not_active(tmp_path):
+    venv.create(tmp_path / "env", symlinks=True)
+    python = str(tmp_path / "env/bin/python")
+    bare = {"VIRTUAL_ENV": "", "JUPYTER_PATH": "", "HOME": str(tmp_path), "XDG_DATA_HOME": "", "JUPYTER_DATA_DIR": ""}
+    assert run("install", "--python", python, "--name", "akernel-there", env=bare).returncode == 0
+    assert "akernel-there" in run("list", "--python", python, env=bare).stdout
+    on_path = bare | {"PATH": f"{tmp_path}/env/bin:{os.environ['PATH']}", "VIRTUAL_ENV": str(tmp_path / "env")}
+    assert run("list", env=on_path).stdout.count("akernel-there ") == 1
+    assert run("list", env=on_path | {"VIRTUAL_ENV": ""}).stdout.count("akernel-there ") == 1
+    assert run("list", "--python", str(tmp_path / "none")).returncode == 1
+    assert run("uninstall", "akernel-there", "--python", python, env=bare).returncode == 0
+    assert "akernel-there" not in run("list", env=on_path).stdout
+
+
+@pytest.mark.parametrize("option,value,word", [("--env", b"NAME=\xff", "NAME"), ("--display-name", b"\xff\xfe", "display_name")])
+def test_what_is_not_utf8_is_refused(tmp_path, option, value, word):
+    """Left out silently, a kernel would start without what it was to have."""
+    command = [AKERNEL, "install", "--prefix", str(tmp_path), "--python", sys.executable, option, value]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and word in done.stderr and "UTF-8" in done.stderr
+    assert not (tmp_path / "share").exists()
+
+
+def test_kernelspec_comes_from_the_template(tmp_path):
+    template = json.loads((ROOT / "kernelspec/kernel.json.in").read_text())
+    assert run("install", "--prefix", str(tmp_path), "--python", sys.executable, "--display-name", "A \"@python@\" one").returncode == 0
+    spec = installed(tmp_path)
+    assert list(spec) == list(template)
+    assert {k: spec[k] for k in ("language", "interrupt_mode", "kernel_protocol_version", "metadata")} == {
+        k: template[k] for k in ("language", "interrupt_mode", "kernel_protocol_version", "metadata")
+    }
+    assert spec["display_name"] == 'A "@python@" one'
+    assert "@" not in " ".join(spec["argv"]) and "" not in spec["argv"]
 
 
 def test_list_and_uninstall(tmp_path):
