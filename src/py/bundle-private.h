@@ -14,6 +14,11 @@ int ak_bundle_new(struct ak_state *state, PyObject *value, PyObject *include,
 int ak_bundle_make(struct ak_state *state, PyObject *value, PyObject *include,
                    PyObject *exclude, struct ak_buf *ret_data,
                    struct ak_buf *ret_metadata);
+/* Takes what has no form in JSON out of a dict of a bundle, and reports it: a form that
+ * cannot be sent costs neither the others nor the cell. -1 as above. */
+int ak_bundle_repair(struct ak_state *state, PyObject *dict);
+/* Appends a dict of a bundle as JSON, repaired where that is needed. */
+int ak_bundle_encode(struct ak_state *state, PyObject *dict, struct ak_buf *buf);
 /* Lets a value with an _ipython_display_ method display itself: 1 when it did (or
  * failed, which is reported), 0 when it has none, -1 with an exception set. */
 int ak_bundle_display_itself(struct ak_state *state, PyObject *value);

@@ -65,13 +65,31 @@ static bool askable(PyObject *value) {
     return !is_plain(value) && !PyType_Check(value) && !answers_everything(value);
 }
 
-static int wanted(const char *mime, PyObject *include, PyObject *exclude) {
-    AK_PYREF key = PyUnicode_FromString(mime);
-    if (!key)
-        return -1;
+static int wanted_key(PyObject *key, PyObject *include, PyObject *exclude) {
     int in = include && !Py_IsNone(include) ? PySequence_Contains(include, key) : 1;
     int out = exclude && !Py_IsNone(exclude) ? PySequence_Contains(exclude, key) : 0;
     return in < 0 || out < 0 ? -1 : in && !out;
+}
+
+static int wanted(const char *mime, PyObject *include, PyObject *exclude) {
+    AK_PYREF key = PyUnicode_FromString(mime);
+    return key ? wanted_key(key, include, exclude) : -1;
+}
+
+/* What include and exclude leave of an object's own bundle: not every object looks at
+ * them itself. */
+static int add_wanted(PyObject *to, PyObject *from, PyObject *include,
+                      PyObject *exclude) {
+    AK_PYREF items = PyDict_Items(from);
+    for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);  /* borrowed */
+        PyObject *key = PyTuple_GET_ITEM(item, 0);   /* borrowed */
+        PyObject *value = PyTuple_GET_ITEM(item, 1); /* borrowed */
+        int want = wanted_key(key, include, exclude);
+        if (want < 0 || (want && PyDict_SetItem(to, key, value) < 0))
+            return -1;
+    }
+    return items ? 0 : -1;
 }
 
 /* Splits what a method gave into data and metadata and puts both in. None is nothing.
@@ -107,8 +125,9 @@ static int add_mimebundle(struct ak_state *state, PyObject *value, PyObject *inc
     }
     if (!PyDict_Check(content))
         return 0;
-    if (PyDict_Update(data, content) < 0 ||
-        (meta && PyDict_Check(meta) && PyDict_Update(metadata, meta) < 0))
+    if (add_wanted(data, content, include, exclude) < 0 ||
+        (meta && PyDict_Check(meta) &&
+         add_wanted(metadata, meta, include, exclude) < 0))
         return survive(state);
     return 0;
 }
@@ -166,6 +185,28 @@ int ak_bundle_new(struct ak_state *state, PyObject *value, PyObject *include,
     return 0;
 }
 
+int ak_bundle_repair(struct ak_state *state, PyObject *dict) {
+    AK_PYREF items = PyDict_Items(dict);
+    for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items); i++) {
+        PyObject *item = PyList_GET_ITEM(items, i); /* borrowed */
+        AK_BUF_AUTO scratch = {0};
+        if (ak_json_encode(state, PyTuple_GET_ITEM(item, 1), &scratch) == 0)
+            continue;
+        if (survive(state) < 0 || PyDict_DelItem(dict, PyTuple_GET_ITEM(item, 0)) < 0)
+            return -1;
+    }
+    return items ? 0 : -1;
+}
+
+int ak_bundle_encode(struct ak_state *state, PyObject *dict, struct ak_buf *buf) {
+    if (ak_json_encode(state, dict, buf) == 0)
+        return 0;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    Py_XDECREF(ak_fault_fetch());
+    return ak_bundle_repair(state, dict) < 0 ? -1 : ak_json_encode(state, dict, buf);
+}
+
 int ak_bundle_make(struct ak_state *state, PyObject *value, PyObject *include,
                    PyObject *exclude, struct ak_buf *ret_data,
                    struct ak_buf *ret_metadata) {
@@ -173,8 +214,8 @@ int ak_bundle_make(struct ak_state *state, PyObject *value, PyObject *include,
     AK_PYREF metadata = NULL;
     if (ak_bundle_new(state, value, include, exclude, &data, &metadata) < 0)
         return -1;
-    if (ak_json_encode(state, data, ret_data) < 0 ||
-        ak_json_encode(state, metadata, ret_metadata) < 0)
+    if (ak_bundle_encode(state, data, ret_data) < 0 ||
+        ak_bundle_encode(state, metadata, ret_metadata) < 0)
         return -1;
     return 0;
 }
@@ -208,8 +249,18 @@ static PyObject *py_bundle(PyObject *module, PyObject *args) {
     return PyTuple_Pack(2, data, metadata);
 }
 
+/* _bundle_repair(dict): what has no JSON is reported and taken out. */
+static PyObject *py_bundle_repair(PyObject *module, PyObject *dict) {
+    if (!PyDict_Check(dict))
+        return PyErr_Format(PyExc_TypeError, "a bundle is a dict");
+    if (ak_bundle_repair(ak_state_of_module(module), dict) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef bundle_functions[] = {
     {"_bundle", py_bundle, METH_VARARGS, NULL},
+    {"_bundle_repair", py_bundle_repair, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

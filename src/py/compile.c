@@ -82,16 +82,16 @@ static bool has_statements(PyObject *tree) {
     return statements && PyList_Size(statements) > 0;
 }
 
-static int compile_cell(struct ak_cell *cell) {
+static int compile_cell(struct ak_cell *cell, PyObject *source) {
     struct ak_space *space = cell->space;
     int flags = PyCF_ALLOW_TOP_LEVEL_AWAIT | space->compiler_flags;
     AK_PYREF ast = PyImport_ImportModule("_ast");
     AK_PYREF tree =
-        ast ? call_compile(cell->source, cell->filename, "exec", flags | PyCF_ONLY_AST)
+        ast ? call_compile(source, cell->filename, "exec", flags | PyCF_ONLY_AST)
             : NULL;
     if (!tree)
         return -1;
-    AK_PYREF expression = split_expression(ast, tree, cell->source, &cell->quiet);
+    AK_PYREF expression = split_expression(ast, tree, source, &cell->quiet);
     if (!expression && PyErr_Occurred())
         return -1;
     if (has_statements(tree)) {
@@ -110,12 +110,62 @@ static int compile_cell(struct ak_cell *cell) {
     return ak_effects_new(&cell->effects, cell->body, cell->expression);
 }
 
+static size_t indent_of(const char *line) {
+    return strspn(line, " \t");
+}
+
+/* A cell copied out of a function or a document is indented as a whole: the indent of
+ * its first line that is not blank is taken off every line that has it. New, or NULL
+ * without an exception when there is no such indent. */
+static PyObject *without_indent(PyObject *source) {
+    const char *text = PyUnicode_AsUTF8(source);
+    const char *first = text;
+    while (first && first[indent_of(first)] == '\n')
+        first += indent_of(first) + 1;
+    size_t n = first ? indent_of(first) : 0;
+    AK_BUF_AUTO shifted = {0};
+    Py_XDECREF(ak_fault_fetch());
+    for (const char *line = text; n && *line;) {
+        size_t len = strcspn(line, "\n");
+        len += line[len] == '\n';
+        size_t skip = len >= n && memcmp(line, first, n) == 0 ? n : 0;
+        if (ak_buf_add(&shifted, line + skip, len - skip))
+            return NULL;
+        line += len;
+    }
+    AK_PYREF result =
+        n ? PyUnicode_DecodeUTF8(ak_buf_str(&shifted), (Py_ssize_t)shifted.len, NULL)
+          : NULL;
+    Py_XDECREF(ak_fault_fetch());
+    return Py_XNewRef(result);
+}
+
+static int compile_source(struct ak_cell *cell, PyObject *source) {
+    Py_CLEAR(cell->body);
+    Py_CLEAR(cell->expression);
+    Py_XSETREF(cell->filename,
+               ak_fault_register_source(cell->space->state, source,
+                                        cell->request->execution_count));
+    return cell->filename ? compile_cell(cell, source) : -1;
+}
+
+/* Every valid module is a valid cell as it stands, so the indent is looked at only when
+ * it is what the compiler minds. */
+static int compile_indented(struct ak_cell *cell) {
+    if (!PyErr_ExceptionMatches(PyExc_IndentationError))
+        return -1;
+    AK_PYREF raised = ak_fault_fetch();
+    AK_PYREF shifted = without_indent(cell->source);
+    if (shifted)
+        return compile_source(cell, shifted);
+    PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+    return -1;
+}
+
 void ak_cell_compile(struct ak_cell *cell) {
     if (cell->failure || cell->filename)
         return;
-    cell->filename = ak_fault_register_source(cell->space->state, cell->source,
-                                              cell->request->execution_count);
-    if (cell->filename && compile_cell(cell) == 0)
+    if (compile_source(cell, cell->source) == 0 || compile_indented(cell) == 0)
         return;
     Py_CLEAR(cell->body);
     Py_CLEAR(cell->expression);

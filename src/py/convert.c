@@ -217,11 +217,41 @@ int ak_json_encode_base64(PyObject *bytes, struct ak_buf *buf) {
     return r;
 }
 
-/* What is none of JSON's own types: bytes, then numbers by their protocols. */
-static int encode_other(PyObject *value, struct ak_buf *buf) {
-    if (PyObject_CheckBuffer(value) &&
-        (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)))
-        return ak_json_encode_base64(value, buf);
+/* A moment is ISO 8601 text; one without a time zone is local, and is sent as such. */
+static int encode_moment(PyObject *value, PyObject *isoformat, struct ak_buf *buf) {
+    AK_PYREF zone = PyObject_GetAttrString(value, "tzinfo");
+    AK_PYREF local = NULL;
+    if (zone && Py_IsNone(zone))
+        local = PyObject_CallMethod(value, "astimezone", NULL);
+    Py_XDECREF(ak_fault_fetch());
+    AK_PYREF text = local ? PyObject_CallMethod(local, "isoformat", NULL)
+                          : PyObject_CallNoArgs(isoformat);
+    if (!text)
+        return -1;
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "isoformat() gave no text");
+        return -1;
+    }
+    AK_PYREF stamp = PyObject_CallMethod(text, "replace", "ss", "+00:00", "Z");
+    return stamp ? ak_json_encode_str(stamp, buf) : -1;
+}
+
+/* Item by item, so that an endless one can be interrupted. */
+static int encode_iterator(PyObject *iterator, struct ak_buf *buf, int depth) {
+    if (no_memory(ak_buf_add_char(buf, '[')) < 0)
+        return -1;
+    for (bool first = true;; first = false) {
+        AK_PYREF item = PyIter_Next(iterator);
+        if (!item)
+            break;
+        if ((!first && no_memory(ak_buf_add_str(buf, ", ")) < 0) ||
+            encode(item, buf, depth) < 0 || PyErr_CheckSignals() < 0)
+            return -1;
+    }
+    return PyErr_Occurred() ? -1 : no_memory(ak_buf_add_char(buf, ']'));
+}
+
+static int encode_number(PyObject *value, struct ak_buf *buf) {
     if (PyIndex_Check(value)) {
         AK_PYREF number = PyNumber_Index(value);
         return number ? encode_int(number, buf) : -1;
@@ -234,6 +264,35 @@ static int encode_other(PyObject *value, struct ak_buf *buf) {
     PyErr_Format(PyExc_TypeError, "an object of type %.200s has no form in JSON",
                  Py_TYPE(value)->tp_name);
     return -1;
+}
+
+/* An attribute that may be missing. */
+static PyObject *optional(PyObject *value, const char *name) {
+    AK_PYREF found = PyObject_GetAttrString(value, name);
+    Py_XDECREF(ak_fault_fetch());
+    return Py_XNewRef(found);
+}
+
+/* What is none of JSON's own types, as clients know it from json_default of
+ * jupyter_client: bytes, moments, mappings, whatever can be iterated over, numbers by
+ * their protocols. */
+static int encode_other(PyObject *value, struct ak_buf *buf, int depth) {
+    if (PyObject_CheckBuffer(value) &&
+        (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)))
+        return ak_json_encode_base64(value, buf);
+    AK_PYREF isoformat = optional(value, "isoformat");
+    if (isoformat && PyCallable_Check(isoformat))
+        return encode_moment(value, isoformat, buf);
+    AK_PYREF iterator = Py_TYPE(value)->tp_iter ? PyObject_GetIter(value) : NULL;
+    if (!iterator) {
+        Py_XDECREF(ak_fault_fetch());
+        return encode_number(value, buf);
+    }
+    AK_PYREF keys = optional(value, "keys");
+    AK_PYREF items = keys ? optional(value, "items") : NULL;
+    return items && PyCallable_Check(items) && PyMapping_Check(value)
+               ? encode_dict(value, buf, depth)
+               : encode_iterator(iterator, buf, depth);
 }
 
 static int encode(PyObject *value, struct ak_buf *buf, int depth) {
@@ -252,13 +311,12 @@ static int encode(PyObject *value, struct ak_buf *buf, int depth) {
         return encode_int(value, buf);
     if (PyFloat_Check(value))
         return encode_float(PyFloat_AS_DOUBLE(value), buf);
-    bool is_dict = PyDict_Check(value);
-    if (!is_dict && !PyList_Check(value) && !PyTuple_Check(value))
-        return encode_other(value, buf);
     if (Py_EnterRecursiveCall(" while encoding JSON"))
         return -1;
-    int r = is_dict ? encode_dict(value, buf, depth + 1)
-                    : encode_sequence(value, buf, depth + 1);
+    int r = PyDict_Check(value) ? encode_dict(value, buf, depth + 1)
+            : PyList_Check(value) || PyTuple_Check(value)
+                ? encode_sequence(value, buf, depth + 1)
+                : encode_other(value, buf, depth + 1);
     Py_LeaveRecursiveCall();
     return r;
 }

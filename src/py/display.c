@@ -51,9 +51,9 @@ int ak_display_result(struct ak_state *state, PyObject *value, long execution_co
     AK_BUF_AUTO content = {0};
     if (no_memory(ak_buf_addf(
             &content, "{\"execution_count\": %ld, \"data\": ", execution_count)) < 0 ||
-        ak_json_encode(state, data, &content) < 0 ||
+        ak_bundle_encode(state, data, &content) < 0 ||
         no_memory(ak_buf_add_str(&content, ", \"metadata\": ")) < 0 ||
-        ak_json_encode(state, metadata, &content) < 0 ||
+        ak_bundle_encode(state, metadata, &content) < 0 ||
         no_memory(ak_buf_add_char(&content, '}')) < 0)
         return -1;
     return ak_host_publish_json(state, AK_OUTPUT_EXECUTE_RESULT,

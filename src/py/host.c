@@ -23,6 +23,11 @@ int ak_host_publish(struct ak_state *state, const struct ak_publication *publica
             return 0;
         if (r == AK_HOST_E_GONE)
             return raise_gone(state);
+        if (r == AK_HOST_E_TOO_BIG) {
+            PyErr_SetString(PyExc_ValueError, "this message is too big: it can have "
+                                              "4094 buffers, and 2 GiB in all");
+            return -1;
+        }
         if (r < 0) {
             PyErr_NoMemory();
             return -1;

@@ -33,6 +33,7 @@ enum ak_output {
 enum {
     AK_HOST_E_FULL = 1, /* no room now: wait, then try the rest again */
     AK_HOST_E_BUSY,     /* this thread is inside a write already: keep it for later */
+    AK_HOST_E_TOO_BIG,  /* over what one message can hold */
     AK_HOST_E_GONE, /* nobody is at the other side (a forked child, a dead kernel) */
 };
 
@@ -54,7 +55,7 @@ struct ak_host_ops {
     /* Waits, without the GIL, until there is room for text or timeout_ms passed; -EINTR
      * when a signal came. */
     int (*stream_wait)(void *host, int timeout_ms);
-    /* 0, FULL or GONE; a fatal error is negative. */
+    /* 0, FULL, TOO_BIG or GONE; a fatal error is negative. */
     int (*publish)(void *host, const struct ak_publication *publication);
     /* Waits, without the GIL, until there is room for publications; as stream_wait. */
     int (*publish_wait)(void *host, int timeout_ms);

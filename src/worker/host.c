@@ -111,14 +111,15 @@ static int try_send(struct ak_worker *worker, struct ak_frame *frame) {
         place(worker, frame);
         r = ak_link_send(worker->link, frame);
     }
-    return r == AK_LINK_E_AGAIN    ? AK_HOST_E_FULL
-           : r == AK_LINK_E_CLOSED ? AK_HOST_E_GONE
-                                   : ak_error_fold(r);
+    return r == AK_LINK_E_AGAIN     ? AK_HOST_E_FULL
+           : r == AK_LINK_E_TOO_BIG ? AK_HOST_E_TOO_BIG
+           : r == AK_LINK_E_CLOSED  ? AK_HOST_E_GONE
+                                    : ak_error_fold(r);
 }
 
 static int publish(void *host, const struct ak_publication *publication) {
     if (publication->n_buffers > AK_FRAME_PARTS_MAX - 2)
-        return ak_error_origin(E2BIG);
+        return AK_HOST_E_TOO_BIG;
     AK_BUF_AUTO memory = {0};
     size_t n_parts = publication->n_buffers + 2;
     int r = ak_buf_reserve(&memory, n_parts * sizeof(struct ak_bytes));

@@ -51,6 +51,26 @@ def test_future_features_last(fresh):
     assert fresh.run("def f(x: undefined_name): pass\nf.__annotations__").result == "{'x': 'undefined_name'}"
 
 
+INDENTED = {
+    "all of it": ("    x = 1\n    if x:\n        x = 2\n    x", "2"),
+    "blank lines first": ("\n  \n  x = 3\n\n  x", "3"),
+    "tabs": ("\tx = 4\n\tx", "4"),
+    "await": ("    import asyncio\n    await asyncio.sleep(0, 5)", "5"),
+    "a comment alone is indented": ("    # comment\ndef f():\n    return 6\nf()", "6"),
+}
+
+
+@pytest.mark.parametrize("name", INDENTED)
+def test_an_indented_cell(client, name):
+    code, value = INDENTED[name]
+    assert client.run(code).result == value
+
+
+def test_wrong_indent_is_still_an_error(client):
+    assert client.run("x = 1\n  y = 2").error["ename"] == "IndentationError"
+    assert client.run("  x = 1\n    y = 2").error["ename"] == "IndentationError"
+
+
 def test_history_variables(fresh):
     fresh.run("11")
     fresh.run("22")

@@ -174,6 +174,40 @@ def test_comm_opened_by_a_cell(fresh):
     assert opened.content["target_name"] == "front" and opened.content["data"] == {"a": 1} and opened.buffers == [b"xyz"]
 
 
+def test_comm_data_is_what_clients_know(fresh):
+    """Moments, sets, mappings and arrays go out as under ipykernel."""
+    code = """import comm, datetime, types, collections
+utc = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+naive = datetime.datetime(2026, 1, 2, 3, 4, 5)
+import numpy
+c = comm.create_comm(target_name='t', data={
+    'utc': utc, 'naive': naive, 'date': utc.date(), 'set': {1}, 'keys': {'k': 1}.keys(), 'map': map(str, [1, 2]),
+    'proxy': types.MappingProxyType({'a': 1}), 'array': numpy.arange(3), 'scalar': numpy.float64(0.5), 'b': b'x'})
+naive.astimezone().isoformat()"""
+    result = fresh.run(code)
+    assert result.status == "ok", result.content
+    data = result.all("comm_open")[0].content["data"]
+    assert data == {
+        "utc": "2026-01-02T03:04:05Z", "naive": result.result.strip("'").replace("+00:00", "Z"), "date": "2026-01-02", "set": [1], "keys": ["k"],
+        "map": ["1", "2"], "proxy": {"a": 1}, "array": [0, 1, 2], "scalar": 0.5, "b": "eA==",
+    }  # fmt: skip
+    assert fresh.run("c.send({'o': object()})").error["ename"] == "TypeError"
+
+
+def test_too_many_buffers_are_named(fresh):
+    fresh.run("import comm\nc = comm.create_comm(target_name='t')")
+    error = fresh.run("c.send({}, buffers=[b''] * 5000)").error
+    assert error["ename"] == "ValueError" and "4094" in error["evalue"]
+    assert fresh.run("c.send({}, buffers=[b''] * 4094)").status == "ok"
+
+
+def test_endless_data_can_be_interrupted(fresh):
+    mid = fresh.execute("import itertools\nprint('on it')\ndisplay({'application/json': itertools.count()}, raw=True)")
+    fresh.iopub_until(lambda m: m.type == "stream")
+    fresh.kernel.interrupt()
+    assert fresh.reply(mid).content["ename"] == "KeyboardInterrupt"
+
+
 def test_unknown_comm_target_is_closed(fresh):
     _, messages = around(fresh, "comm_open", {"comm_id": "zz", "target_name": "nobody", "data": {}})
     assert [m.content["comm_id"] for m in messages if m.type == "comm_close"] == ["zz"]

@@ -243,6 +243,23 @@ def test_failing_reprs(client):
     assert worse.status == "ok" and worse.result is None and "broken repr" in worse.text("stderr")
 
 
+@pytest.mark.parametrize("show", ["{}", "display({})"])
+def test_a_form_that_is_no_json_costs_only_itself(client, show):
+    client.run("class Bad:\n    def _repr_json_(self): return {'a': object()}\n    def _repr_html_(self): return '<b>', {'o': object()}\n    def __repr__(self): return 'Bad'")
+    result = client.run(show.format("Bad()"))
+    assert result.status == "ok"
+    shown = (result.all("execute_result") + result.all("display_data"))[0].content
+    assert shown["data"] == {"text/html": "<b>", "text/plain": "Bad"}
+    assert "object" in result.text("stderr")
+
+
+def test_include_and_exclude_hold_for_own_bundles(client):
+    client.run("class Own:\n    def _repr_mimebundle_(self, include=None, exclude=None):\n        return {'text/html': 'h', 'text/plain': 'p'}, {'text/html': {'a': 1}}")
+    assert client.run("display(Own(), include=['text/plain'])").all("display_data")[0].content["data"] == {"text/plain": "p"}
+    shown = client.run("display(Own(), exclude={'text/plain'})").all("display_data")[0].content
+    assert shown["data"] == {"text/html": "h"} and shown["metadata"] == {"text/html": {"a": 1}}
+
+
 def test_hostile_display_data(client):
     result = client.run("display({'text/plain': float('nan'), 'x': 10**30, 'y': ('a', b'b')}, raw=True)")
     assert result.all("display_data")[0].content["data"] == {"text/plain": None, "x": 10**30, "y": ["a", "Yg=="]}

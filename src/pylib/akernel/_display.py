@@ -69,7 +69,12 @@ def display(
         data, own = bundle
         if metadata:
             own.update(metadata)
-        _show(output, data, own, transient)
+        try:
+            _show(output, data, own, transient)
+        except (TypeError, ValueError, ArithmeticError, RecursionError):
+            _akernel._bundle_repair(data)
+            _akernel._bundle_repair(own)
+            _show(output, data, own, transient)
     return DisplayHandle(display_id) if display_id is not None else None
 
 
