@@ -52,7 +52,7 @@ def test_what_is_in_them(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"pyproject.toml", "meson.build", "src/main.c", "kernelspec/kernel.json"} <= names
+    assert {"pyproject.toml", "meson.build", "src/main.c", "kernelspec/kernel.json.in"} <= names
     (wheel,) = built.glob("*.whl")
     minor = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{minor}-{minor}-linux" in wheel.name
