@@ -432,12 +432,13 @@ int ak_link_receive(struct ak_link *link, struct ak_frame *ret_frame) {
     ssize_t n;
     do {
         n = recvmsg(link->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
+        /* A peer that ended with frames unread is reported as a reset, once and ahead
+         * of what it had sent itself, which is all still there. */
+    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
-        return errno == EAGAIN ? AK_LINK_E_AGAIN
-               : errno == ECONNRESET || errno == EBADF || errno == ENOTCONN
-                   ? AK_LINK_E_CLOSED
-                   : ak_error_origin(errno);
+        return errno == EAGAIN                       ? AK_LINK_E_AGAIN
+               : errno == EBADF || errno == ENOTCONN ? AK_LINK_E_CLOSED
+                                                     : ak_error_origin(errno);
     int fds[2] = {-1, -1};
     size_t n_fds = take_fds(&msg, fds);
     if (n == 0 && n_fds == 0)

@@ -174,9 +174,38 @@ static void closed(void) {
     done(&pair);
 }
 
+/* A peer that dies with something unread resets the connection, which says nothing
+ * about what it had sent before. */
+static void dead_peer_with_unread_frames(void) {
+    for (int sends_first = 0; sends_first < 2; sends_first++) {
+        struct pair pair = connect_pair();
+        struct ak_frame out = {.type = AK_FRAME_FENCE, .fd = -1};
+        struct ak_frame in;
+        for (uint64_t i = 0; i < 3; i++) {
+            out.arg = i;
+            assert(ak_link_send(pair.a, &out) == 0);
+        }
+        assert(ak_link_send(pair.b, &out) == 0);
+        pair.a = ak_link_free(pair.a);
+        if (sends_first)
+            assert(ak_link_enqueue(pair.b, &out) == AK_LINK_E_CLOSED);
+        for (uint64_t i = 0; i < 3; i++) {
+            assert(ak_link_receive(pair.b, &in) == 0);
+            assert(in.arg == i);
+        }
+        assert(ak_link_receive(pair.b, &in) == AK_LINK_E_CLOSED);
+        done(&pair);
+    }
+}
+
 static const struct ak_test tests[] = {
-    {"small", small},   {"large", large},   {"descriptor", descriptor},
-    {"queue", queue},   {"limits", limits}, {"hostile", hostile},
+    {"small", small},
+    {"large", large},
+    {"descriptor", descriptor},
+    {"queue", queue},
+    {"limits", limits},
+    {"hostile", hostile},
     {"closed", closed},
+    {"dead-peer-with-unread-frames", dead_peer_with_unread_frames},
 };
 AK_TEST_MAIN(tests)
