@@ -40,6 +40,11 @@ struct ak_entry_view {
 
 /* 0, or -1 when these are not the bytes of an entry. */
 int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view);
+/* The same from the first bytes of a file of this length: body and short buffers of the
+ * view must not be looked at. head holds what the view points into. 0, -EBADMSG when it
+ * is no entry, -errno. */
+int ak_entry_load_head(const char *path, uint64_t len, struct ak_buf *head,
+                       struct ak_entry_view *ret_view);
 uint64_t ak_entry_row_len(const struct ak_entry_view *view, size_t i);
 const struct ak_digest *ak_entry_row_digest(const struct ak_entry_view *view, size_t i);
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/entry-private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
+
+#define HEAD_GUESS 4096
 
 static const char entry_magic[8] = "AKENTRY1";
 static const char variant_magic[8] = "AKVARNT1";
@@ -53,10 +58,17 @@ static bool inlined_fit(const struct ak_entry_view *view, size_t left) {
     return left == 0;
 }
 
-int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view) {
-    const unsigned char *p = data;
+/* How many bytes header, rows and label take. */
+static uint64_t head_size(const unsigned char *p) {
+    return AK_ENTRY_HEADER_SIZE + number(p + 96, 4) * AK_ENTRY_ROW_SIZE +
+           number(p + 100, 4);
+}
+
+/* From the head's bytes and the length of all. */
+static int parse_head(const unsigned char *p, size_t have, size_t len,
+                      struct ak_entry_view *ret_view) {
     struct ak_bytes rows;
-    if (len < AK_ENTRY_HEADER_SIZE + AK_DIGEST_SIZE ||
+    if (len < AK_ENTRY_HEADER_SIZE + AK_DIGEST_SIZE || have < AK_ENTRY_HEADER_SIZE ||
         memcmp(p, entry_magic, sizeof(entry_magic)) != 0)
         return -1;
     *ret_view = (struct ak_entry_view){
@@ -68,15 +80,53 @@ int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view)
         .sealed_len = len - AK_DIGEST_SIZE,
     };
     uint64_t body_len = number(p + 88, 8), label_len = number(p + 100, 4);
-    size_t left = ret_view->sealed_len - AK_ENTRY_HEADER_SIZE;
+    size_t left = have - AK_ENTRY_HEADER_SIZE;
+    uint64_t head = head_size(p);
     p += AK_ENTRY_HEADER_SIZE;
     if (!slice(&p, &left, (uint64_t)ret_view->n_buffers * AK_ENTRY_ROW_SIZE, &rows) ||
-        !slice(&p, &left, label_len, &ret_view->label) ||
-        !slice(&p, &left, body_len, &ret_view->body))
+        !slice(&p, &left, label_len, &ret_view->label) || head > ret_view->sealed_len ||
+        body_len > ret_view->sealed_len - head)
         return -1;
     ret_view->rows = rows.data;
-    ret_view->inlined = ak_bytes(p, left);
-    return inlined_fit(ret_view, left) ? 0 : -1;
+    ret_view->body = ak_bytes(p, (size_t)body_len);
+    ret_view->inlined =
+        ak_bytes(p + body_len, ret_view->sealed_len - (size_t)head - (size_t)body_len);
+    return inlined_fit(ret_view, ret_view->inlined.len) ? 0 : -1;
+}
+
+int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view) {
+    return parse_head(data, len, len, ret_view);
+}
+
+static int read_more(int fd, struct ak_buf *head, uint64_t wanted) {
+    if (wanted <= head->len)
+        return 0;
+    int r = ak_buf_reserve(head, (size_t)wanted - head->len);
+    if (r)
+        return r;
+    ssize_t n =
+        pread(fd, head->data + head->len, (size_t)wanted - head->len, (off_t)head->len);
+    if (n > 0)
+        head->len += (size_t)n;
+    return n < 0 ? -errno : 0;
+}
+
+int ak_entry_load_head(const char *path, uint64_t len, struct ak_buf *head,
+                       struct ak_entry_view *ret_view) {
+    AK_CLEANUP(ak_closep)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ak_buf_clear(head);
+    int r = fd < 0 ? -errno : read_more(fd, head, len < HEAD_GUESS ? len : HEAD_GUESS);
+    if (!r && head->len >= AK_ENTRY_HEADER_SIZE) {
+        uint64_t wanted = head_size((const unsigned char *)head->data);
+        r = read_more(fd, head, wanted < len ? wanted : len);
+    }
+    if (r)
+        return r;
+    return parse_head((const unsigned char *)ak_buf_str(head), head->len, (size_t)len,
+                      ret_view) < 0
+               ? -EBADMSG
+               : 0;
 }
 
 static int encode_rows(struct ak_buf *head, const struct ak_entry *entry,

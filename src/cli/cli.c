@@ -15,6 +15,7 @@ static const char help[] =
     "  uninstall   take it out again\n"
     "  list        show what is installed\n"
     "  launch      run a kernel (front ends do this)\n"
+    "  cache       look after what the mode \"cache\" keeps\n"
     "\n"
     "  --version   the version of this program and of its Python\n"
     "  --help      this text; \"akernel COMMAND --help\" tells more\n";
@@ -23,10 +24,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"install", ak_cli_install},
-    {"uninstall", ak_cli_uninstall},
-    {"list", ak_cli_list},
-    {"launch", ak_cli_launch},
+    {"install", ak_cli_install}, {"uninstall", ak_cli_uninstall}, {"list", ak_cli_list},
+    {"launch", ak_cli_launch},   {"cache", ak_cli_cache},
 };
 
 int ak_cli_run(int argc, char **argv) {

@@ -12,3 +12,4 @@ int ak_cli_launch(int argc, char **argv);
 int ak_cli_install(int argc, char **argv);
 int ak_cli_uninstall(int argc, char **argv);
 int ak_cli_list(int argc, char **argv);
+int ak_cli_cache(int argc, char **argv);

@@ -27,7 +27,7 @@ def test_version():
     assert done.returncode == 0 and done.stdout.startswith("akernel 0.")
 
 
-@pytest.mark.parametrize("command", ["install", "uninstall", "list", "launch"])
+@pytest.mark.parametrize("command", ["install", "uninstall", "list", "launch", "cache"])
 def test_help(command):
     done = run(command, "--help")
     assert done.returncode == 0 and f"usage: akernel {command}" in done.stdout
