@@ -154,9 +154,11 @@ int ak_file_make_parents(const char *path, mode_t mode) {
         return -ENOMEM;
     for (char *p = copy.len ? copy.data + 1 : NULL; p && (p = strchr(p, '/')); p++) {
         *p = '\0';
-        if (mkdir(copy.data, mode) < 0 && errno != EEXIST &&
-            access(copy.data, F_OK) < 0)
-            return -errno;
+        if (mkdir(copy.data, mode) < 0 && errno != EEXIST) {
+            int error = errno; /* of mkdir, whatever else is tried */
+            if (access(copy.data, F_OK) < 0)
+                return -error;
+        }
         *p = '/';
     }
     return 0;
