@@ -61,3 +61,17 @@ install_kernels() {
     done
     export JUPYTER_PATH="$PWD/.local/share/jupyter"
 }
+
+# The front-end suites: a browser, and an environment with what users have beside a kernel.
+make_suites_environment() {
+    local python requirements=tests/frontends/requirements.txt
+    python=$(command -v python3)
+    install_packages chromium fonts-dejavu-core
+    if [ ! -x .venv-suites/bin/python ] || ! cmp -s $requirements .venv-suites/requirements.txt; then
+        say "Installing JupyterLab, a driver for the browser and data libraries into .venv-suites"
+        "$python" -m venv .venv-suites
+        .venv-suites/bin/pip install -q --disable-pip-version-check -r $requirements
+        cp $requirements .venv-suites/requirements.txt
+    fi
+    .local/bin/akernel install --prefix .local-suites --python .venv-suites/bin/python >/dev/null
+}
