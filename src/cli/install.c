@@ -192,8 +192,13 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         {"modes", mode.len ? ak_buf_str(&mode) : "async"},
         {"display_name", o->display_name ? o->display_name : ak_buf_str(&display_name)},
     };
-    const char *const options[] = {"--python", probe->executable, "--python-version",
-                                   probe->version, "--extension"};
+    const char *options[6] = {"--python", probe->executable, "--python-version",
+                              probe->version};
+    size_t n_options = 4;
+    if (!probe->same_build)
+        options[n_options++] = "--extension";
+    if (probe->debugger)
+        options[n_options++] = "--debugger";
     const char *env[ENV_MAX + 1];
     size_t n_env = o->n_env;
     memcpy(env, o->env, n_env * sizeof(env[0]));
@@ -203,7 +208,8 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         .values = values,
         .n_values = sizeof(values) / sizeof(values[0]),
         .options = options,
-        .n_options = probe->same_build ? 4 : 5,
+        .n_options = n_options,
+        .debugger = probe->debugger,
         .env = env,
         .n_env = n_env,
     };

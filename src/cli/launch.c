@@ -25,6 +25,7 @@ static const char help[] =
     "  --python PATH          the Python whose environment cells see\n"
     "  --python-version X.Y.Z its version, checked when it starts\n"
     "  --extension            let that Python load the worker as a module\n"
+    "  --debugger             say that the debugger can be used\n"
     "  --respawn              replace a Python that dies, instead of ending\n"
     "  --debug                log what happens to stderr (also AKERNEL_LOG=debug)\n";
 
@@ -35,6 +36,7 @@ struct options {
     const char *python_version;
     bool extension;
     bool respawn;
+    bool debugger;
 };
 
 /* The value of an option given as "--name=value" or "--name value". */
@@ -62,6 +64,8 @@ static int parse(int argc, char **argv, struct options *options) {
             continue;
         if (strcmp(argv[i], "--extension") == 0)
             options->extension = true;
+        else if (strcmp(argv[i], "--debugger") == 0)
+            options->debugger = true;
         else if (strcmp(argv[i], "--respawn") == 0)
             options->respawn = true;
         else if (strcmp(argv[i], "--debug") == 0)
@@ -113,6 +117,7 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         .python_version = options->python_version,
         .worker_argv = options->extension ? extension : embedded,
         .respawn = options->respawn,
+        .debugger = options->debugger,
     };
     return ak_kernel_run(&config);
 }

@@ -14,12 +14,13 @@
 extern char **environ;
 
 static const char question[] =
-    "import json, sys, sysconfig\n"
+    "import importlib.util, json, sys, sysconfig\n"
     "print(json.dumps({'executable': sys.executable,"
     " 'version': '.'.join(map(str, sys.version_info[:3])),"
     " 'minor': '.'.join(map(str, sys.version_info[:2])),"
     " 'prefix': sys.prefix, 'base_prefix': sys.base_prefix,"
     " 'build': ' '.join(sys.version.split()),"
+    " 'debugger': importlib.util.find_spec('debugpy') is not None,"
     " 'free': bool(sysconfig.get_config_var('Py_GIL_DISABLED'))}))\n";
 
 void ak_probe_done(struct ak_probe *probe) {
@@ -89,6 +90,7 @@ int ak_probe_python(struct ak_probe *ret_probe, const char *python,
         .prefix = text(facts, "prefix"),
         .base_prefix = text(facts, "base_prefix"),
         .build = text(facts, "build"),
+        .debugger = json_is_true(json_object_get(facts, "debugger")),
         .free_threaded = json_is_true(json_object_get(facts, "free")),
     };
     if (!probe.executable || !probe.version || !probe.minor || !probe.prefix ||

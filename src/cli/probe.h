@@ -16,6 +16,7 @@ struct ak_probe {
     char *build; /* sys.version on one line */
     bool virtual_environment;
     bool free_threaded;
+    bool debugger;   /* debugpy can be imported */
     bool same_build; /* as the one that the worker embeds */
 };
 

@@ -157,6 +157,8 @@ int ak_spec_make(json_t **ret_json, const struct ak_spec *spec,
     if (add_options(json, spec, ret_message) < 0 ||
         add_env(json, spec, ret_message) < 0)
         return -1;
+    json_object_set_new(json_object_get(json, "metadata"), "debugger",
+                        json_boolean(spec->debugger));
     *ret_json = json_incref(json);
     return 0;
 }

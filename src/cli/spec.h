@@ -8,6 +8,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -24,6 +25,7 @@ struct ak_spec {
     size_t n_options;
     const char *const *env; /* "NAME=VALUE" */
     size_t n_env;
+    bool debugger; /* metadata.debugger */
 };
 
 /* 0, or -1 with a sentence. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "kernel/debug.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("dispatch");
@@ -91,6 +92,10 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
     if (dead) {
         refuse(kernel, request, "KernelStartError", ak_buf_str(&kernel->start_failure),
                kernel->start_failure.len);
+        return;
+    }
+    if (request->kind == AK_KIND_DEBUG_REQUEST) {
+        ak_debug_request(kernel, request, world, message);
         return;
     }
     if (request->kind == AK_KIND_UNKNOWN || request->kind >= AK_KIND_EXECUTE_INPUT) {

@@ -104,6 +104,8 @@ struct ak_question {
     char *msg_id; /* owned: of the input_request */
 };
 
+struct ak_debug;
+
 struct ak_kernel {
     const struct ak_kernel_config *config;
     struct ak_conn conn;
@@ -137,6 +139,7 @@ struct ak_kernel {
     bool last_words; /* the worker is dead: what it said is collected, room or not */
 
     struct ak_list questions; /* ak_question.link */
+    struct ak_debug *debug;   /* debug.c; NULL before the first debug_request */
     size_t malformed[AK_MESSAGE_E_N];
 
     struct ak_buf start_failure; /* why the worker cannot start */

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "kernel/debug.h"
 #include "net/handshake.h"
 #include "wire/limits.h"
 
@@ -36,6 +37,7 @@ enum poll_index {
     POLL_HB,
     POLL_SIGNAL,
     POLL_PARENT,
+    POLL_DEBUG,
     POLL_N,
 };
 
@@ -207,6 +209,9 @@ static zmq_pollitem_t *fill(struct ak_kernel *kernel, int *ret_n) {
     add(items, POLL_HB, ak_channels_socket(channels, AK_CHANNEL_HB), -1, ZMQ_POLLIN);
     add(items, POLL_SIGNAL, NULL, kernel->signal_fd, ZMQ_POLLIN);
     add(items, POLL_PARENT, NULL, kernel->parent_fd, ZMQ_POLLIN);
+    add(items, POLL_DEBUG, NULL, ak_debug_fd(kernel),
+        (short)((ak_publish_stalled(kernel) ? 0 : ZMQ_POLLIN) |
+                (ak_debug_wants_out(kernel) ? ZMQ_POLLOUT : 0)));
     for (int i = 0; i < n; i++) {
         if (!items[i].socket && items[i].fd < 0)
             items[i].fd = kernel->signal_fd;
@@ -314,6 +319,8 @@ static void round_trip(struct ak_kernel *kernel) {
     ak_publish_backlog(kernel);
     serve_workers(kernel, items + POLL_N, n_items - POLL_N);
     serve_clients(kernel, items);
+    if (items[POLL_DEBUG].revents && items[POLL_DEBUG].fd == ak_debug_fd(kernel))
+        ak_debug_serve(kernel);
     if (items[POLL_SIGNAL].revents)
         take_signals(kernel);
     bool parent_ended = kernel->parent_fd >= 0 ? items[POLL_PARENT].revents != 0
@@ -330,6 +337,7 @@ static void round_trip(struct ak_kernel *kernel) {
  */
 
 static void close_kernel(struct ak_kernel *kernel) {
+    ak_debug_reset(kernel);
     ak_supervisor_done(kernel);
     ak_input_drop(kernel, 0);
     ak_stream_done(kernel);

@@ -18,6 +18,7 @@ struct ak_kernel_config {
     const char *python_version; /* "3.11.7" as it was at install time, or NULL */
     char *const *worker_argv;   /* NULL-terminated: what runs a worker */
     bool respawn;               /* a dead worker is replaced */
+    bool debugger;              /* debugpy is there for it */
 };
 
 /* Runs a kernel to its end and returns the exit code; what went wrong at the start is

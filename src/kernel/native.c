@@ -17,6 +17,7 @@ static void reply(struct ak_kernel *kernel, struct ak_request *request,
 
 void ak_native_kernel_info(struct ak_kernel *kernel, struct ak_request *request) {
     const char *version = kernel->config->python_version;
+    bool debugger = kernel->config->debugger;
     AK_BUF_AUTO content = {0};
     int r = ak_buf_addf(
         &content,
@@ -33,8 +34,9 @@ void ak_native_kernel_info(struct ak_kernel *kernel, struct ak_request *request)
         "{\"text\": \"NumPy Reference\", \"url\": \"https://numpy.org/doc/stable/\"}, "
         "{\"text\": \"pandas Reference\", "
         "\"url\": \"https://pandas.pydata.org/docs/\"}], "
-        "\"debugger\": false, \"supported_features\": []}",
-        AK_VERSION, version ? version : "3", AK_VERSION, version ? version : "3");
+        "\"debugger\": %s, \"supported_features\": [%s]}",
+        AK_VERSION, version ? version : "3", AK_VERSION, version ? version : "3",
+        debugger ? "true" : "false", debugger ? "\"debugger\"" : "");
     if (r == 0)
         reply(kernel, request, &content);
 }

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "kernel/debug.h"
 #include "seam/descriptors.h"
 
 AK_LOG_MODULE("supervisor");
@@ -205,6 +206,7 @@ void ak_supervisor_interrupt(struct ak_kernel *kernel) {
         if (process->state == AK_WORKER_READY && !process->exited)
             kill(-process->pid, SIGINT);
     }
+    ak_debug_interrupted(kernel);
 }
 
 void ak_supervisor_kill(struct ak_process *process) {
@@ -345,6 +347,7 @@ static void respawn(struct ak_kernel *kernel, struct ak_process *process) {
 static void died(struct ak_kernel *kernel, struct ak_process *process) {
     int status = process->status;
     collect_last_words(kernel, process);
+    ak_debug_forget(kernel, process);
     ak_input_drop(kernel, 0);
     end_group(process->pid);
     if (process->state == AK_WORKER_STARTING && !kernel->stopping) {
@@ -414,6 +417,7 @@ void ak_supervisor_stop(struct ak_kernel *kernel, bool restart) {
         return;
     kernel->stopping = true;
     ak_input_drop(kernel, 0);
+    ak_debug_let_go(kernel);
     bool any = false;
     ak_list_for_each(node, next, &kernel->processes) {
         struct ak_process *process = ak_list_entry(node, struct ak_process, node);

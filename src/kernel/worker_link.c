@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kernel/debug.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("worker-link");
@@ -71,6 +72,10 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
     struct ak_request *request = ak_request_find(kernel, frame->id);
     if (!request || request->replied)
         return;
+    if (request->kind == AK_KIND_DEBUG_REQUEST) {
+        ak_debug_worker_replied(kernel, request, part(frame, 0));
+        return;
+    }
     bool exits = request->exits;
     ak_stream_flush(kernel, request->id);
     /* Everything that had arrived by now is ahead of SENT, and is aborted with it. */

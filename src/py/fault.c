@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/murmur.h"
 #include "py/convert-private.h"
 #include "py/traceback-private.h"
 
@@ -138,6 +139,21 @@ static int forget_oldest(PyObject *sources, PyObject *cache) {
     return has <= 0 ? has : PyDict_DelItem(cache, key);
 }
 
+/* A name of its own for each source, so that a traceback knows the execution; once a
+ * debugger is there the name by which front ends know the cell. */
+static PyObject *name_source(struct ak_state *state, PyObject *source) {
+    Py_ssize_t len = 0;
+    const char *text =
+        state->names_by_hash ? PyUnicode_AsUTF8AndSize(source, &len) : NULL;
+    if (text)
+        return PyUnicode_FromFormat(
+            "/tmp/akernel_%d/%lu.py", (int)getpid(),
+            (unsigned long)ak_murmur2(text, (size_t)len, AK_MURMUR_CELL_SEED));
+    Py_XDECREF(ak_fault_fetch()); /* a lone surrogate: no front end sends it */
+    return PyUnicode_FromFormat("/tmp/akernel_%d/%lu.py", (int)getpid(),
+                                ++state->n_sources);
+}
+
 PyObject *ak_fault_register_source(struct ak_state *state, PyObject *source,
                                    long execution_count) {
     if (!state->sources)
@@ -147,8 +163,7 @@ PyObject *ak_fault_register_source(struct ak_state *state, PyObject *source,
     AK_PYREF lines = cache ? PyObject_CallMethod(source, "splitlines", "i", 1) : NULL;
     if (!lines || !PyDict_Check(cache))
         return NULL;
-    AK_PYREF name = PyUnicode_FromFormat("/tmp/akernel_%d/%lu.py", (int)getpid(),
-                                         ++state->n_sources);
+    AK_PYREF name = name_source(state, source);
     /* No time of modification: linecache.checkcache leaves such an entry alone. */
     AK_PYREF entry = name ? Py_BuildValue("(nOOO)", PyUnicode_GET_LENGTH(source),
                                           Py_None, lines, name)

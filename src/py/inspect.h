@@ -28,3 +28,7 @@ int ak_inspect_inspect(struct ak_space *space, struct ak_bytes content,
 /* is_complete_request: complete, incomplete with indent, invalid or unknown. */
 int ak_inspect_is_complete(struct ak_space *space, struct ak_bytes content,
                            struct ak_buf *ret_content);
+/* A question of the debugger about live objects, or to start debugpy: {"command",
+ * "arguments"} gives {"body"} or {"message"}. */
+int ak_inspect_debug(struct ak_space *space, struct ak_bytes content,
+                     struct ak_buf *ret_content);

@@ -56,9 +56,20 @@ static bool user_on_stack(PyObject *frame_object) {
     return found;
 }
 
+/* Once debugpy is there, an interrupt may have passed through it. */
+static void trace_again(struct ak_state *state) {
+    if (!state->names_by_hash)
+        return;
+    AK_PYREF debug = PyImport_ImportModule("akernel._debug");
+    AK_PYREF done = debug ? PyObject_CallMethod(debug, "trace_again", NULL) : NULL;
+    if (!done)
+        Py_XDECREF(ak_fault_fetch());
+}
+
 static PyObject *call_interrupted(PyObject *module, PyObject *ignored) {
     struct ak_state *state = ak_state_of_module(module);
     struct ak_runtime *runtime = state->runtime;
+    trace_again(state);
     if (runtime && runtime->interrupted && !state->forked)
         runtime->interrupted(runtime->interrupted_context);
     Py_RETURN_NONE;
@@ -73,6 +84,10 @@ static PyObject *on_sigint(PyObject *module, PyObject *args) {
      */
     if (!state->runtime || (!state->runtime->interrupted && !state->forked))
         Py_RETURN_NONE;
+    if (state->debugger_waits > 0) {
+        state->interrupt_waits = true;
+        Py_RETURN_NONE;
+    }
     bool in_user_code = state->user_depth > 0 || user_on_stack(frame);
     if (state->loop && !state->forked) {
         AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
@@ -91,7 +106,27 @@ static PyObject *on_sigint(PyObject *module, PyObject *args) {
     return NULL;
 }
 
+/* _debugger_waits(begins) -> whether an interrupt came meanwhile. */
+static PyObject *debugger_waits(PyObject *module, PyObject *begins) {
+    struct ak_state *state = ak_state_of_module(module);
+    state->debugger_waits += begins == Py_True ? 1 : -1;
+    bool interrupted = state->debugger_waits == 0 && state->interrupt_waits;
+    if (!interrupted)
+        Py_RETURN_FALSE;
+    state->interrupt_waits = false;
+    /* It ends tracing on its way out: the loop switches it on again. */
+    AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
+    AK_PYREF handle =
+        callback
+            ? PyObject_CallMethod(state->loop, "call_soon_threadsafe", "O", callback)
+            : NULL;
+    if (!handle)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
 static PyMethodDef interrupt_functions[] = {
+    {"_debugger_waits", debugger_waits, METH_O, NULL},
     {"_on_sigint", on_sigint, METH_VARARGS, NULL},
     {"_interrupted", call_interrupted, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -45,6 +45,9 @@ struct ak_state {
     PyObject *streams[2];    /* sys.stdout, sys.stderr */
     PyObject *sources;       /* fault.c: file name of cell code -> execution count */
     unsigned long n_sources; /* fault.c: names given so far */
+    bool names_by_hash;      /* fault.c: as a debugger expects them */
+    int debugger_waits;      /* interrupt.c: the main thread is at a breakpoint */
+    bool interrupt_waits;    /* interrupt.c: to be raised when it goes on */
     PyObject *json_scanner;  /* convert.c: scanner of Python's own json, lazily */
     PyObject *comms;         /* comm.c: the comm manager once there is one, or NULL */
     bool told_undrained;     /* drain.c said its sentence */
@@ -125,3 +128,4 @@ int ak_stdio_setup(struct ak_state *state, PyObject *module);
 int ak_stdin_setup(struct ak_state *state, PyObject *module);
 int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);
+int ak_inspect_setup(struct ak_state *state, PyObject *module);

@@ -20,10 +20,6 @@ enum {
     PART_BUFFERS
 };
 
-static const char no_debugger[] =
-    "{\"status\": \"error\", \"ename\": \"NotImplementedError\", \"evalue\": \"this "
-    "kernel has no debugger\", \"traceback\": []}";
-
 static int answer_inspection(struct ak_session *session, const struct ak_frame *frame,
                              struct ak_buf *ret_content) {
     struct ak_bytes content = frame->parts[PART_CONTENT];
@@ -39,7 +35,7 @@ static int answer_inspection(struct ak_session *session, const struct ak_frame *
     case AK_KIND_COMM_INFO_REQUEST:
         return ak_comm_info(session->space, content, ret_content);
     default:
-        return ak_buf_add_str(ret_content, no_debugger);
+        return ak_inspect_debug(session->space, content, ret_content);
     }
 }
 

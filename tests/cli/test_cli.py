@@ -141,11 +141,21 @@ def test_kernelspec_comes_from_the_template(tmp_path):
     assert run("install", "--prefix", str(tmp_path), "--python", sys.executable, "--display-name", "A \"@python@\" one").returncode == 0
     spec = installed(tmp_path)
     assert list(spec) == list(template)
-    assert {k: spec[k] for k in ("language", "interrupt_mode", "kernel_protocol_version", "metadata")} == {
-        k: template[k] for k in ("language", "interrupt_mode", "kernel_protocol_version", "metadata")
+    assert {k: spec[k] for k in ("language", "interrupt_mode", "kernel_protocol_version")} == {
+        k: template[k] for k in ("language", "interrupt_mode", "kernel_protocol_version")
     }
+    assert spec["metadata"] == {**template["metadata"], "debugger": True}
     assert spec["display_name"] == 'A "@python@" one'
     assert "@" not in " ".join(spec["argv"]) and "" not in spec["argv"]
+
+
+def test_the_debugger_is_announced_where_debugpy_is(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    for python, there in ((sys.executable, True), (str(tmp_path / "bare/bin/python"), False)):
+        assert run("install", "--prefix", str(tmp_path), "--python", python).returncode == 0
+        spec = installed(tmp_path)
+        assert spec["metadata"]["debugger"] is there
+        assert ("--debugger" in spec["argv"]) is there
 
 
 def test_list_and_uninstall(tmp_path):

@@ -23,7 +23,7 @@ def test_kernel_info(client, channel):
     assert language["name"] == "python" and language["version"].startswith("3.")
     assert language["codemirror_mode"] == {"name": "ipython", "version": 3}
     assert language["pygments_lexer"] == "ipython3" and language["nbconvert_exporter"] == "python"
-    assert content["help_links"] and content["banner"] and content["supported_features"] == []
+    assert content["help_links"] and content["banner"] and content["supported_features"] == ["debugger"]
 
 
 @pytest.mark.parametrize("msg_type", ["nonsense_request", "nonsense", "execute_reply", "status"])
