@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@ struct options {
     bool extension;
     bool respawn;
     bool debugger;
+    const char **others; /* what is not ours: for IPython in the worker */
+    size_t n_others;
 };
 
 /* The value of an option given as "--name=value" or "--name value". */
@@ -54,7 +57,8 @@ static bool take(const char *name, int argc, char **argv, int *i, const char **r
     return true;
 }
 
-/* Launchers append arguments of their own, so what is not known is no error. */
+/* Launchers append arguments of their own (traitlets options such as
+ * --HistoryManager.hist_file=:memory:), so what is not known is no error. */
 static int parse(int argc, char **argv, struct options *options) {
     for (int i = 0; i < argc; i++) {
         if (take("-f", argc, argv, &i, &options->file) ||
@@ -74,8 +78,10 @@ static int parse(int argc, char **argv, struct options *options) {
             return 1;
         else if (i == 0 && argv[i][0] != '-')
             options->mode = argv[i];
-        else
-            ak_debug("the argument \"%s\" is not known and ignored", argv[i]);
+        else {
+            ak_debug("the argument \"%s\" is left to IPython", argv[i]);
+            options->others[options->n_others++] = argv[i];
+        }
     }
     return 0;
 }
@@ -118,6 +124,8 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         .worker_argv = options->extension ? extension : embedded,
         .respawn = options->respawn,
         .debugger = options->debugger,
+        .arguments = options->others,
+        .n_arguments = options->n_others,
     };
     return ak_kernel_run(&config);
 }
@@ -127,6 +135,9 @@ int ak_cli_launch(int argc, char **argv) {
     struct ak_modes modes = {0};
     AK_BUF_AUTO message = {0};
     ak_log_init(STDERR_FILENO);
+    AK_CLEANUP(ak_freep)
+    const char **others = calloc((size_t)argc + 1, sizeof(*others));
+    options.others = others;
     if (parse(argc, argv, &options)) {
         fputs(help, stdout);
         return 0;

@@ -14,11 +14,13 @@ struct ak_kernel_config {
     const char *connection_file;
     const char *const *modes; /* "async", "chained", ... */
     size_t n_modes;
-    const char *python;         /* the environment's python, or NULL */
-    const char *python_version; /* "3.11.7" as it was at install time, or NULL */
-    char *const *worker_argv;   /* NULL-terminated: what runs a worker */
-    bool respawn;               /* a dead worker is replaced */
-    bool debugger;              /* debugpy is there for it */
+    const char *python;           /* the environment's python, or NULL */
+    const char *python_version;   /* "3.11.7" as it was at install time, or NULL */
+    char *const *worker_argv;     /* NULL-terminated: what runs a worker */
+    bool respawn;                 /* a dead worker is replaced */
+    bool debugger;                /* debugpy is there for it */
+    const char *const *arguments; /* what else the launcher said: for IPython */
+    size_t n_arguments;
 };
 
 /* Runs a kernel to its end and returns the exit code; what went wrong at the start is

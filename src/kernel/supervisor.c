@@ -156,6 +156,10 @@ static int send_start(struct ak_kernel *kernel, struct ak_process *process,
     if (kernel->config->python)
         json_object_set_new(start, "python", json_string(kernel->config->python));
     json_object_set_new(start, "respawned", json_boolean(respawned));
+    json_t *arguments = json_array();
+    for (size_t i = 0; i < kernel->config->n_arguments; i++)
+        json_array_append_new(arguments, json_string(kernel->config->arguments[i]));
+    json_object_set_new(start, "arguments", arguments);
     json_object_set_new(start, "session_name", json_string(kernel->conn.session_name));
     json_object_set_new(start, "connection_file",
                         json_string(kernel->conn.path ? kernel->conn.path : ""));

@@ -14,6 +14,7 @@
 #include "py/convert-private.h"
 #include "py/fault-private.h"
 #include "py/report-private.h"
+#include "py/shell-private.h"
 
 static const struct {
     const char *method;
@@ -169,6 +170,9 @@ static int add_plain(struct ak_state *state, PyObject *value, PyObject *include,
 
 int ak_bundle_new(struct ak_state *state, PyObject *value, PyObject *include,
                   PyObject *exclude, PyObject **ret_data, PyObject **ret_metadata) {
+    int r = ak_shell_format(state, value, include, exclude, ret_data, ret_metadata);
+    if (r)
+        return r < 0 ? -1 : 0;
     AK_PYREF data = PyDict_New();
     AK_PYREF metadata = PyDict_New();
     if (!data || !metadata)

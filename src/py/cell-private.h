@@ -23,13 +23,17 @@ struct ak_cell {
     void *owner;
     struct ak_request *request; /* owned */
 
-    PyObject *source;      /* owned: str */
-    PyObject *expressions; /* owned: user_expressions, a dict, or NULL */
-    PyObject *failure;     /* owned: the exception that compiling ended with, or NULL */
-    PyObject *filename;    /* owned: str that its code objects carry, or NULL */
-    PyObject *body;        /* owned: code, or NULL when there are no statements */
-    PyObject *expression;  /* owned: code, or NULL when the last one is a statement */
-    bool quiet;            /* the last expression ends with a semicolon */
+    PyObject *source;    /* owned: str */
+    PyObject *python;    /* owned: str that is compiled: the source, or what the shell
+                            made of it; NULL before */
+    PyObject *shell_key; /* owned: what ak_shell_outdated compares, or NULL */
+    PyObject *shell_result; /* owned: IPython's ExecutionResult, or NULL */
+    PyObject *expressions;  /* owned: user_expressions, a dict, or NULL */
+    PyObject *failure;    /* owned: the exception that compiling ended with, or NULL */
+    PyObject *filename;   /* owned: str that its code objects carry, or NULL */
+    PyObject *body;       /* owned: code, or NULL when there are no statements */
+    PyObject *expression; /* owned: code, or NULL when the last one is a statement */
+    bool quiet;           /* the last expression ends with a semicolon */
     bool stop_on_error;
     struct ak_effects *effects; /* owned, or NULL when it does not compile */
     void **values_at_start;     /* owned: identities of what effects binds, not owned */
@@ -38,9 +42,13 @@ struct ak_cell {
     PyObject *coroutine; /* owned: the Cell object whose task it is */
     PyObject *task;      /* owned: asyncio.Task */
     PyObject *inner;     /* owned: coroutine of the running phase, or NULL */
+    PyObject *trace;     /* owned: trace function of a debugger that waits for the next
+                            step, or NULL */
     PyObject *waiters;   /* owned: list of futures of __task__(), or NULL */
     enum ak_cell_phase phase;
     bool started;
+    bool begun; /* its first step was made */
+    bool ended; /* the shell heard of its end */
     bool interrupted;
     bool failed;
     bool asked_exit;
@@ -55,6 +63,8 @@ struct ak_cell {
 /* compile.c: fills filename, body, expression, quiet and effects, or failure. Never
  * leaves an exception. */
 void ak_cell_compile(struct ak_cell *cell);
+/* Forgets all that, so that the next ak_cell_compile begins anew. */
+void ak_cell_uncompile(struct ak_cell *cell);
 
 /* The coroutine type is made by ak_cell_setup, in step.c, which module.c calls. */
 

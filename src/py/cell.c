@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "py/convert-private.h"
+#include "py/shell-private.h"
 
 /* A cell of which the request made no sense fails with this when it is started. */
 static void refuse(struct ak_cell *cell, const char *why) {
@@ -113,6 +114,7 @@ struct ak_cell *ak_cell_free(struct ak_cell *cell) {
         ak_list_remove(&cell->link);
     ak_effects_free(cell->effects);
     free(cell->values_at_start);
+    Py_CLEAR(cell->trace);
     Py_CLEAR(cell->inner);
     Py_CLEAR(cell->waiters);
     Py_CLEAR(cell->task);
@@ -123,6 +125,9 @@ struct ak_cell *ak_cell_free(struct ak_cell *cell) {
     Py_CLEAR(cell->filename);
     Py_CLEAR(cell->failure);
     Py_CLEAR(cell->expressions);
+    Py_CLEAR(cell->shell_result);
+    Py_CLEAR(cell->shell_key);
+    Py_CLEAR(cell->python);
     Py_CLEAR(cell->source);
     Py_CLEAR(cell->request);
     ak_buf_done(&cell->source_text);
@@ -270,6 +275,8 @@ static int start(struct ak_cell *cell) {
         space->execution_count++;
     request->execution_count =
         space->execution_count + (request->store_history || request->silent ? 0 : 1);
+    if (ak_shell_outdated(cell))
+        ak_cell_uncompile(cell);
     ak_cell_compile(cell);
     note_values(cell);
     if (cell->filename && ak_fault_name_source(space->state, cell->filename,
@@ -278,7 +285,10 @@ static int start(struct ak_cell *cell) {
     if (!request->silent && publish_input(cell) < 0)
         return -1;
     if (request->store_history &&
-        ak_space_record_input(space, cell->source, request->execution_count) < 0)
+        (ak_space_record_input(space, cell->source,
+                               cell->python ? cell->python : cell->source,
+                               request->execution_count) < 0 ||
+         ak_shell_record(cell) < 0))
         return -1;
     if (succeed_older(cell) < 0)
         return -1;

@@ -11,6 +11,7 @@
 #include "py/cell-private.h"
 
 #include "py/effects-private.h"
+#include "py/shell-private.h"
 
 #include <string.h>
 
@@ -77,6 +78,19 @@ static PyObject *split_expression(PyObject *ast, PyObject *tree, PyObject *sourc
     return Py_NewRef(expression);
 }
 
+/* The tree of the source, or of the Python that IPython's shell makes of it. What is
+ * Python already stays itself: the shell is asked only when the parser refuses. */
+static PyObject *parse(struct ak_cell *cell, PyObject *source, int flags) {
+    AK_PYREF tree = call_compile(source, cell->filename, "exec", flags | PyCF_ONLY_AST);
+    int translated = ak_shell_translate(cell, source, tree != NULL);
+    if (translated < 0 || (!tree && !translated))
+        return NULL;
+    if (translated)
+        Py_XSETREF(tree, call_compile(cell->python, cell->filename, "exec",
+                                      flags | PyCF_ONLY_AST));
+    return tree ? Py_NewRef(tree) : NULL;
+}
+
 static bool has_statements(PyObject *tree) {
     AK_PYREF statements = PyObject_GetAttrString(tree, "body");
     return statements && PyList_Size(statements) > 0;
@@ -86,16 +100,18 @@ static int compile_cell(struct ak_cell *cell, PyObject *source) {
     struct ak_space *space = cell->space;
     int flags = PyCF_ALLOW_TOP_LEVEL_AWAIT | space->compiler_flags;
     AK_PYREF ast = PyImport_ImportModule("_ast");
-    AK_PYREF tree =
-        ast ? call_compile(source, cell->filename, "exec", flags | PyCF_ONLY_AST)
-            : NULL;
-    if (!tree)
+    AK_PYREF parsed = ast ? parse(cell, source, flags) : NULL;
+    AK_PYREF tree = NULL;
+    bool split;
+    if (!parsed || ak_shell_shape(space->state, parsed, &tree, &split) < 0)
         return -1;
-    AK_PYREF expression = split_expression(ast, tree, source, &cell->quiet);
+    const char *mode = split ? "exec" : "single";
+    AK_PYREF expression =
+        split ? split_expression(ast, tree, cell->python, &cell->quiet) : NULL;
     if (!expression && PyErr_Occurred())
         return -1;
     if (has_statements(tree)) {
-        cell->body = call_compile(tree, cell->filename, "exec", flags);
+        cell->body = call_compile(tree, cell->filename, mode, flags);
         if (!cell->body)
             return -1;
         int features = ((PyCodeObject *)cell->body)->co_flags & PyCF_MASK;
@@ -107,7 +123,10 @@ static int compile_cell(struct ak_cell *cell, PyObject *source) {
         if (!cell->expression)
             return -1;
     }
-    return ak_effects_new(&cell->effects, cell->body, cell->expression);
+    int r = ak_effects_new(&cell->effects, cell->body, cell->expression);
+    if (r == 0 && cell->python != source && cell->shell_key)
+        ak_effects_add_unknown(cell->effects);
+    return r;
 }
 
 static size_t indent_of(const char *line) {
@@ -170,4 +189,15 @@ void ak_cell_compile(struct ak_cell *cell) {
     Py_CLEAR(cell->body);
     Py_CLEAR(cell->expression);
     cell->failure = ak_fault_fetch();
+}
+
+void ak_cell_uncompile(struct ak_cell *cell) {
+    Py_CLEAR(cell->failure);
+    Py_CLEAR(cell->filename);
+    Py_CLEAR(cell->body);
+    Py_CLEAR(cell->expression);
+    Py_CLEAR(cell->python);
+    Py_CLEAR(cell->shell_key);
+    cell->quiet = false;
+    cell->effects = ak_effects_free(cell->effects);
 }

@@ -12,8 +12,7 @@
 #include "py/cell-private.h"
 #include "py/convert-private.h"
 
-/* History keeps the text of a result. */
-static void keep_text(struct ak_state *state, PyObject *data) {
+void ak_display_keep_text(struct ak_state *state, PyObject *data) {
     struct ak_request *request = ak_request_current(state);
     struct ak_space *space = ak_space_current(state);
     AK_PYREF key = PyUnicode_InternFromString("text/plain");
@@ -47,7 +46,7 @@ int ak_display_result(struct ak_state *state, PyObject *value, long execution_co
         return -1;
     if (PyDict_GET_SIZE(data) == 0)
         return 0; /* every form of it failed, and that was reported */
-    keep_text(state, data);
+    ak_display_keep_text(state, data);
     AK_BUF_AUTO content = {0};
     if (no_memory(ak_buf_addf(
             &content, "{\"execution_count\": %ld, \"data\": ", execution_count)) < 0 ||
@@ -139,6 +138,7 @@ int ak_display_setup(struct ak_state *state, PyObject *module) {
         const char *name;
         enum ak_output output;
     } outputs[] = {
+        {"_EXECUTE_RESULT", AK_OUTPUT_EXECUTE_RESULT},
         {"_DISPLAY_DATA", AK_OUTPUT_DISPLAY_DATA},
         {"_UPDATE_DISPLAY_DATA", AK_OUTPUT_UPDATE_DISPLAY_DATA},
         {"_CLEAR_OUTPUT", AK_OUTPUT_CLEAR_OUTPUT},

@@ -9,3 +9,5 @@
  * -1 with an exception set (MemoryError only). GIL held; runs no Python. */
 int ak_effects_new(struct ak_effects **ret_effects, PyObject *body,
                    PyObject *expression);
+/* Says of effects that were found that the cell may bind any other name too. */
+void ak_effects_add_unknown(struct ak_effects *effects);

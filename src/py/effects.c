@@ -397,6 +397,10 @@ const struct ak_names *ak_effects_deletes(const struct ak_effects *effects) {
     return &effects->deletes;
 }
 
+void ak_effects_add_unknown(struct ak_effects *effects) {
+    effects->binds_unknown = true;
+}
+
 bool ak_effects_binds_unknown(const struct ak_effects *effects) {
     return effects->binds_unknown;
 }

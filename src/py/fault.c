@@ -45,9 +45,14 @@ void ak_fault_restore(PyObject *exception) {
 #endif
 }
 
-void ak_fault_done(struct ak_fault *fault) {
+void ak_fault_clear_lines(struct ak_fault *fault) {
     for (size_t i = 0; i < fault->n_lines; i++)
         free(fault->lines[i]);
+    fault->n_lines = 0;
+}
+
+void ak_fault_done(struct ak_fault *fault) {
+    ak_fault_clear_lines(fault);
     free(fault->lines);
     free(fault->ename);
     free(fault->evalue);

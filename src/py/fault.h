@@ -24,5 +24,7 @@ void ak_fault_done(struct ak_fault *fault);
 /* Adds the members "ename", "evalue" and "traceback" of a JSON object, without braces.
  */
 int ak_fault_add_json(const struct ak_fault *fault, struct ak_buf *buf);
+/* Takes all lines of the traceback out. */
+void ak_fault_clear_lines(struct ak_fault *fault);
 /* Adds a copy of a line at the end of the traceback; what does not fit is left out. */
 void ak_fault_add_line(struct ak_fault *fault, const char *line);

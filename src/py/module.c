@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "py/shell-private.h"
+
 static int ak_module_traverse(PyObject *module, visitproc visit, void *arg) {
     struct ak_state *state = ak_state_of_module(module);
     Py_VISIT(state->request_type);
@@ -94,7 +96,7 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
     int (*const setups[])(struct ak_state *, PyObject *) = {
         ak_request_setup, ak_convert_setup, ak_fork_setup,  ak_loop_setup,
         ak_cell_setup,    ak_stdio_setup,   ak_stdin_setup, ak_display_setup,
-        ak_comm_setup,    ak_inspect_setup,
+        ak_comm_setup,    ak_inspect_setup, ak_shell_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

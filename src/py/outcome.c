@@ -8,6 +8,7 @@
 
 #include "py/bundle-private.h"
 #include "py/convert-private.h"
+#include "py/shell-private.h"
 
 /* One user expression: {"status": "ok", "data", "metadata"} or the error. */
 static int add_expression(struct ak_cell *cell, PyObject *source) {
@@ -72,11 +73,10 @@ static int add_common(struct ak_cell *cell, bool with_expressions) {
         r = with_expressions ? add_expressions(cell)
                              : ak_buf_add_str(&cell->reply, "{}");
     if (!r)
-        r = ak_buf_addf(&cell->reply, ", \"payload\": [%s]}",
-                        cell->asked_exit
-                            ? "{\"source\": \"ask_exit\", \"keepkernel\": false}"
-                            : "");
-    return r;
+        r = ak_buf_add_str(&cell->reply, ", \"payload\": ");
+    if (!r)
+        r = ak_shell_add_payload(cell, &cell->reply);
+    return r ? r : ak_buf_add_char(&cell->reply, '}');
 }
 
 static void add_metadata(struct ak_cell *cell, const char *status) {
@@ -128,6 +128,17 @@ static bool is_cancellation(PyObject *exception) {
     return is;
 }
 
+/* For %debug, pdb.pm() and their kin, as an interactive Python does. */
+static void remember(PyObject *exception) {
+    AK_PYREF traceback = PyException_GetTraceback(exception);
+    PyObject *none = Py_None; /* borrowed */
+    if (PySys_SetObject("last_type", (PyObject *)Py_TYPE(exception)) < 0 ||
+        PySys_SetObject("last_value", exception) < 0 ||
+        PySys_SetObject("last_exc", exception) < 0 ||
+        PySys_SetObject("last_traceback", traceback ? traceback : none) < 0)
+        Py_XDECREF(ak_fault_fetch());
+}
+
 static const char exit_hint[] =
     "SystemExit ends a cell, not the kernel. To end the kernel use exit() or quit().";
 
@@ -139,6 +150,7 @@ void ak_outcome_fail(struct ak_cell *cell) {
                              : Py_NewRef(raised);
     struct ak_fault fault = {0};
     ak_fault_describe(state, exception, &fault);
+    enum ak_shell_words words = ak_shell_describe(state, exception, &fault);
     if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
         ak_fault_add_line(&fault, exit_hint);
     cell->failed = true;
@@ -146,13 +158,17 @@ void ak_outcome_fail(struct ak_cell *cell) {
     AK_BUF_AUTO members = {0};
     int r = ak_fault_add_json(&fault, &members);
     ak_fault_done(&fault);
-    if (!r) {
+    remember(exception);
+    if (!r && words != AK_SHELL_SILENT) {
         AK_BUF_AUTO content = {0};
         if (ak_buf_addf(&content, "{%s}", ak_buf_str(&members)) == 0)
             (void)ak_host_publish_json(state, AK_OUTPUT_ERROR, cell->request->id,
                                        &content);
         Py_XDECREF(ak_fault_fetch());
     }
+    ak_shell_post_mortem(state, exception);
+    if (ak_shell_end(cell, exception) < 0)
+        Py_XDECREF(ak_fault_fetch());
     if (!r)
         r = ak_buf_addf(&cell->reply, "{\"status\": \"error\", %s",
                         ak_buf_str(&members));

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "py/convert-private.h"
 #include "py/fault-private.h"
 #include "py/space-private.h"
 
@@ -47,12 +48,37 @@ static PyObject *request_repr(PyObject *self) {
                                 (unsigned long long)((struct ak_request *)self)->id);
 }
 
+/* The header as a dict; {} for a request that has none. */
+static PyObject *request_header(PyObject *self, void *closure) {
+    struct ak_request *r = (struct ak_request *)self;
+    if (!PyBytes_Check(r->header))
+        return PyDict_New();
+    return ak_json_decode(r->state, PyBytes_AS_STRING(r->header),
+                          (size_t)PyBytes_GET_SIZE(r->header));
+}
+
+/* What is kept of the metadata: the cell. */
+static PyObject *request_metadata(PyObject *self, void *closure) {
+    struct ak_request *r = (struct ak_request *)self;
+    return Py_IsNone(r->cell_id) ? PyDict_New()
+                                 : Py_BuildValue("{s:O}", "cellId", r->cell_id);
+}
+
+static PyObject *request_finished(PyObject *self, void *closure) {
+    return PyBool_FromLong(((struct ak_request *)self)->finished);
+}
+
+static PyGetSetDef request_getset[] = {
+    {"header", request_header, NULL, NULL, NULL},
+    {"metadata", request_metadata, NULL, NULL, NULL},
+    {"finished", request_finished, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot request_slots[] = {
-    {Py_tp_traverse, (void *)request_traverse},
-    {Py_tp_clear, (void *)request_clear},
-    {Py_tp_dealloc, (void *)request_dealloc},
-    {Py_tp_repr, (void *)request_repr},
-    {0, NULL},
+    {Py_tp_getset, request_getset},       {Py_tp_traverse, (void *)request_traverse},
+    {Py_tp_clear, (void *)request_clear}, {Py_tp_dealloc, (void *)request_dealloc},
+    {Py_tp_repr, (void *)request_repr},   {0, NULL},
 };
 
 static PyType_Spec request_spec = {

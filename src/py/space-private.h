@@ -20,6 +20,7 @@ struct ak_space {
     PyObject *in;           /* owned: list In */
     PyObject *out;          /* owned: dict Out, bounded */
     PyObject *last;         /* owned: what _ was set to by us, or NULL */
+    PyObject *input;        /* owned: the newest source, _i of the next cell */
     PyObject *requests;     /* owned: dict cellId -> newest Request of that cell */
     long execution_count;   /* of the newest execution; 0 before the first */
     int compiler_flags;     /* __future__ features switched on by earlier cells */
@@ -34,8 +35,12 @@ void ak_space_unref(struct ak_space *space);
 /* What a result does to a world: _, __, ___, _N and Out; then execute_result. Called as
  * sys.displayhook by the running cell. 0, or -1 with an exception set. */
 int ak_space_show_result(struct ak_space *space, PyObject *value);
-/* Puts a source into In, _i, _ii, _iii and _iN. */
-int ak_space_record_input(struct ak_space *space, PyObject *source, long count);
+/* Puts what is run into In and the source as it was typed into _iN; _i, _ii and _iii
+ * are the sources before it. */
+int ak_space_record_input(struct ak_space *space, PyObject *source, PyObject *python,
+                          long count);
+/* _, __, ___, _N and Out. 0, or -1 with an exception set. */
+int ak_space_keep_result(struct ak_space *space, PyObject *value, long count);
 /* Adds the functions of cells to builtins: __task__, chaining, exit and quit; and the
  * displayhook. 0, or -1 with an exception set. */
 int ak_builtins_install(struct ak_state *state);

@@ -57,6 +57,7 @@ static int fill(struct ak_space *space) {
         set(space, "___", empty) < 0)
         return -1;
     space->last = Py_NewRef(empty);
+    space->input = Py_NewRef(empty);
     return ak_builtins_install(state);
 }
 
@@ -94,6 +95,7 @@ struct ak_space *ak_space_free(struct ak_space *space) {
     if (space->state->space == space)
         space->state->space = NULL;
     Py_CLEAR(space->requests);
+    Py_CLEAR(space->input);
     Py_CLEAR(space->last);
     Py_CLEAR(space->out);
     Py_CLEAR(space->in);
@@ -128,15 +130,20 @@ static int shift(struct ak_space *space, const char *a, const char *b, const cha
     return PyErr_Occurred() ? -1 : set(space, a, value);
 }
 
-int ak_space_record_input(struct ak_space *space, PyObject *source, long count) {
+int ak_space_record_input(struct ak_space *space, PyObject *source, PyObject *python,
+                          long count) {
     /* Counts are given at the start of a cell, so In grows by exactly one. */
-    if (PyList_Append(space->in, source) < 0 ||
-        set_numbered(space, "_i", count, source) < 0)
+    if (PyList_Append(space->in, python) < 0 ||
+        set_numbered(space, "_i", count, source) < 0 ||
+        shift(space, "_i", "_ii", "_iii", space->input) < 0)
         return -1;
-    return shift(space, "_i", "_ii", "_iii", source);
+    Py_XSETREF(space->input, Py_NewRef(source));
+    return 0;
 }
 
-static int keep_result(struct ak_space *space, PyObject *value, long count) {
+int ak_space_keep_result(struct ak_space *space, PyObject *value, long count) {
+    if (value == space->out)
+        return 0; /* Out must not hold itself */
     AK_PYREF underscore = PyUnicode_InternFromString("_");
     PyObject *now = /* borrowed */
         underscore ? PyDict_GetItemWithError(space->names, underscore) : NULL;
@@ -173,7 +180,7 @@ int ak_space_show_result(struct ak_space *space, PyObject *value) {
     if (Py_IsNone(value) || !request)
         return 0;
     long count = request->execution_count;
-    if (request->store_history && keep_result(space, value, count) < 0)
+    if (request->store_history && ak_space_keep_result(space, value, count) < 0)
         return -1;
     return ak_display_result(space->state, value, count);
 }

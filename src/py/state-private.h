@@ -52,6 +52,7 @@ struct ak_state {
     PyObject *comms;         /* comm.c: the comm manager once there is one, or NULL */
     bool told_undrained;     /* drain.c said its sentence */
     PyObject *shell;         /* the IPython shell once there is one, or NULL */
+    bool wants_shell;        /* user code imported IPython */
 };
 
 /* The state, from the module or from any object of ours. Borrowed, never NULL. */

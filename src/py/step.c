@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "py/report-private.h"
+#include "py/shell-private.h"
 
 struct step {
     PyObject_HEAD struct ak_cell *cell; /* borrowed; NULL once the cell is over */
@@ -113,6 +114,54 @@ static PySendResult advance(struct ak_cell *cell, PyObject *sent, PyObject *thro
     return PYGEN_RETURN;
 }
 
+/* --- debuggers -----------------------------------------------------------------------
+ */
+
+/* The running trace function if it is a pdb's, else NULL. New reference; no exception.
+ * Other tracers (debugpy, coverage) are not looked after here. */
+static PyObject *pdb_trace(void) {
+    PyObject *get = PySys_GetObject("gettrace"); /* borrowed */
+    AK_PYREF trace = get ? PyObject_CallNoArgs(get) : NULL;
+    if (!trace || Py_IsNone(trace)) {
+        Py_XDECREF(ak_fault_fetch());
+        return NULL;
+    }
+    AK_PYREF owner = PyObject_GetAttrString(trace, "__self__");
+    AK_PYREF bdb = PyImport_ImportModule("bdb");
+    AK_PYREF type = bdb ? PyObject_GetAttrString(bdb, "Bdb") : NULL;
+    bool is = owner && type && PyObject_IsInstance(owner, type) == 1;
+    Py_XDECREF(ak_fault_fetch());
+    return is ? Py_NewRef(trace) : NULL;
+}
+
+static void set_trace(PyObject *trace) {
+    PyObject *set = PySys_GetObject("settrace"); /* borrowed */
+    AK_PYREF done = set ? PyObject_CallOneArg(set, trace) : NULL;
+    (void)done;
+    Py_XDECREF(ak_fault_fetch());
+}
+
+/* A debugger that steps over an await or out of the cell would stop in the loop's own
+ * frames, where its prompt holds everything. Its trace is taken off between the steps
+ * of a cell, and given up when the cell is over. */
+static void rest_debugger(struct ak_cell *cell, bool over) {
+    AK_PYREF pending = ak_fault_fetch();
+    AK_PYREF trace = pdb_trace();
+    if (trace) {
+        set_trace(Py_None);
+        if (!over)
+            Py_XSETREF(cell->trace, Py_NewRef(trace));
+    }
+    if (pending)
+        ak_fault_restore(AK_TAKE(pending));
+}
+
+static void wake_debugger(struct ak_cell *cell) {
+    AK_PYREF trace = AK_TAKE(cell->trace);
+    if (trace)
+        set_trace(trace);
+}
+
 static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
                          PyObject **ret_value) {
     struct ak_cell *cell = self->cell;
@@ -123,15 +172,25 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
     struct ak_state *state = cell->space->state;
     state->ops->set_current(state->host, cell->request->id);
     state->user_depth++;
+    wake_debugger(cell);
+    bool first = !cell->begun;
+    cell->begun = true;
     PySendResult result;
-    if (cell->failure) {
+    if (first && ak_shell_begin(cell) < 0) {
+        result = PYGEN_ERROR;
+    } else if (cell->failure) {
         ak_fault_restore(AK_TAKE(cell->failure));
         result = PYGEN_ERROR;
     } else {
         result = advance(cell, sent, thrown, ret_value);
     }
-    if (result == PYGEN_RETURN && !state->forked)
-        ak_outcome_succeed(cell);
+    rest_debugger(cell, result != PYGEN_NEXT);
+    if (result == PYGEN_RETURN && !state->forked) {
+        if (ak_shell_end(cell, NULL) < 0)
+            result = PYGEN_ERROR;
+        else
+            ak_outcome_succeed(cell);
+    }
     state->user_depth--;
     if (state->forked)
         end_child(state);

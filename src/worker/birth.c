@@ -133,10 +133,12 @@ int ak_worker_config_parse(struct ak_worker_config *ret_config, struct ak_bytes 
                  "from the same build");
         return ak_error_origin(EPROTO);
     }
-    return parse(ret_config, root);
+    int r = ak_buf_add(&ret_config->facts, text.data, text.len);
+    return r ? ak_error_trace(r) : parse(ret_config, root);
 }
 
 void ak_worker_config_done(struct ak_worker_config *config) {
     free(config->python);
+    ak_buf_done(&config->facts);
     *config = (struct ak_worker_config){0};
 }

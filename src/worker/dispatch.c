@@ -9,6 +9,7 @@
 #include "py/comm.h"
 #include "py/inspect.h"
 #include "py/scope.h"
+#include "py/shell.h"
 
 AK_LOG_MODULE("dispatch");
 
@@ -30,8 +31,12 @@ static int answer_inspection(struct ak_session *session, const struct ak_frame *
         return ak_inspect_inspect(session->space, content, ret_content);
     case AK_KIND_IS_COMPLETE_REQUEST:
         return ak_inspect_is_complete(session->space, content, ret_content);
-    case AK_KIND_HISTORY_REQUEST:
-        return ak_history_answer(session->history, content, ret_content);
+    case AK_KIND_HISTORY_REQUEST: {
+        int r = ak_shell_history(session->space, content, ret_content);
+        return r == AK_SHELL_E_NONE
+                   ? ak_history_answer(session->history, content, ret_content)
+                   : r;
+    }
     case AK_KIND_COMM_INFO_REQUEST:
         return ak_comm_info(session->space, content, ret_content);
     default:

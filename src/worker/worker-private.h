@@ -17,6 +17,8 @@
 /* What one worker is told by START. Owned strings. */
 struct ak_worker_config {
     char *python; /* NULL: the one built with */
+    struct ak_buf
+        facts; /* START as it came: what user code may ask about this kernel */
     enum ak_chaining chaining;
 };
 

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "py/loop.h"
+#include "py/shell.h"
 #include "worker/birth.h"
 
 AK_LOG_MODULE("worker");
@@ -132,12 +133,16 @@ static int open_world(struct ak_worker *worker, struct ak_buf *message) {
     int r = ak_loop_open(worker->runtime, message);
     if (r)
         return r;
-    r = ak_session_new(&worker->session, worker);
+    struct ak_buf *facts = &worker->config.facts;
+    r = ak_shell_configure(worker->runtime, ak_bytes(ak_buf_str(facts), facts->len));
+    if (!r)
+        r = ak_session_new(&worker->session, worker);
     if (!r)
         r = ak_loop_watch(worker->runtime, ak_link_fd(worker->link), readable, worker);
     if (r)
         return ak_error_trace(r);
     ak_loop_on_interrupt(worker->runtime, interrupted, worker);
+    ak_shell_open(worker->session->space);
     return 0;
 }
 
