@@ -77,6 +77,7 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
     if (ak_request_new(kernel, &request, message, channel) < 0)
         return;
     ak_publish_status(kernel, "busy", ak_bytes(request->parent, request->parent_len));
+    ak_replay_heard(kernel, request, message);
     struct ak_world *world = &kernel->world;
     bool dead = !world->process || world->process->state == AK_WORKER_DEAD;
     bool waits = channel == AK_CHANNEL_SHELL && world->n_open > 0;

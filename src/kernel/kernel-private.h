@@ -138,6 +138,7 @@ struct ak_kernel {
     bool letting_go;
     bool last_words; /* the worker is dead: what it said is collected, room or not */
 
+    struct ak_replay *replay;
     struct ak_list questions; /* ak_question.link */
     struct ak_debug *debug;   /* debug.c; NULL before the first debug_request */
     size_t malformed[AK_MESSAGE_E_N];
@@ -210,6 +211,23 @@ void ak_stream_flush(struct ak_kernel *kernel, uint64_t request);
 /* Publishes what is due and says when to come back. */
 void ak_stream_tick(struct ak_kernel *kernel);
 void ak_stream_done(struct ak_kernel *kernel);
+
+/* replay.c: what cells have shown is shown again after a reload. */
+struct ak_replay;
+struct ak_shown_output;
+int ak_replay_new(struct ak_replay **ret_replay, const struct ak_kernel_config *config);
+struct ak_replay *ak_replay_free(struct ak_replay *replay);
+/* A request has come, and is busy. */
+void ak_replay_heard(struct ak_kernel *kernel, struct ak_request *request,
+                     const struct ak_message *message);
+/* A message that is an output of a request was published. */
+void ak_replay_published(struct ak_kernel *kernel, uint64_t request,
+                         const struct ak_iopub_message *message,
+                         const struct ak_shown_output *output);
+/* A request is done. */
+void ak_replay_ended(struct ak_kernel *kernel, uint64_t request);
+/* A cell called akernel.replay: its options as JSON text. */
+void ak_replay_asked(struct ak_kernel *kernel, uint64_t id, struct ak_bytes text);
 
 /* dispatch.c: requests of clients. */
 /* Counts a message that is none and drops it. */

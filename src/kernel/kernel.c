@@ -116,6 +116,8 @@ static int open_kernel(struct ak_kernel *kernel) {
     if (!r)
         r = ak_author_new(&kernel->author);
     if (!r)
+        r = ak_replay_new(&kernel->replay, kernel->config);
+    if (!r)
         r = ak_signer_new(&kernel->signer, kernel->conn.key);
     if (r)
         return ak_error_trace(r);
@@ -348,6 +350,7 @@ static void close_kernel(struct ak_kernel *kernel) {
     ak_received_done(&kernel->received);
     kernel->channels = ak_channels_free(kernel->channels);
     kernel->author = ak_author_free(kernel->author);
+    kernel->replay = ak_replay_free(kernel->replay);
     kernel->signer = ak_signer_free(kernel->signer);
     kernel->requests_by_id = ak_map_free(kernel->requests_by_id);
     ak_buf_done(&kernel->start_failure);

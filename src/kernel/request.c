@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "kernel/shown.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("request");
@@ -173,6 +174,7 @@ void ak_request_done(struct ak_kernel *kernel, struct ak_request *request) {
     if (request->done)
         return;
     request->done = true;
+    ak_replay_ended(kernel, request->id);
     ak_publish_status(kernel, "idle", ak_bytes(request->parent, request->parent_len));
     stay_busy(kernel);
     if (request->released)
@@ -192,6 +194,9 @@ static void fail(struct ak_kernel *kernel, struct ak_request *request,
             .content = ak_bytes(content.data, content.len),
         };
         ak_publish(kernel, &error);
+        struct ak_shown_output shown = {.kind = AK_KIND_ERROR,
+                                        .content = error.content};
+        ak_replay_published(kernel, request->id, &error, &shown);
     }
     ak_buf_clear(&content);
     if (ak_buf_addf(&content, "{\"status\": \"%s\", %s%s}",

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kernel/shown.h"
 
 AK_LOG_MODULE("stream");
 
@@ -201,6 +202,9 @@ static void publish_text(struct ak_kernel *kernel, const struct ak_segment *segm
         .content = ak_bytes(content.data, content.len),
     };
     ak_publish(kernel, &message);
+    struct ak_shown_output shown = {.stream = segment->stream,
+                                    .content = ak_bytes(segment->text.data, len)};
+    ak_replay_published(kernel, segment->request, &message, &shown);
 }
 
 /* Publishes a segment; a sequence that a later write may complete stays, unless forced.

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/debug.h"
+#include "kernel/shown.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("worker-link");
@@ -53,6 +54,10 @@ static void publish_frame(struct ak_kernel *kernel, struct ak_frame *frame) {
         .shared = shared,
     };
     ak_publish(kernel, &message);
+    struct ak_shown_output shown = {
+        .kind = frame->kind, .content = message.content, .metadata = message.metadata};
+    if (frame->kind >= AK_KIND_EXECUTE_INPUT && frame->kind <= AK_KIND_ERROR)
+        ak_replay_published(kernel, frame->id, &message, &shown);
 }
 
 /* The end of a request: its text, its questions and its idle. */
@@ -179,6 +184,9 @@ static void take(struct ak_kernel *kernel, struct ak_process *process,
         break;
     case AK_FRAME_FENCE:
         take_fence(kernel, frame->arg);
+        break;
+    case AK_FRAME_REPLAY:
+        ak_replay_asked(kernel, frame->id, part(frame, 0));
         break;
     case AK_FRAME_EXIT:
         take_exit(kernel, frame->id);

@@ -128,7 +128,18 @@ static PyObject *py_publish(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* _show_again(options): what cells have shown, shown again in the running cell. */
+static PyObject *py_show_again(PyObject *module, PyObject *options) {
+    struct ak_state *state = ak_state_of_module(module);
+    AK_BUF_AUTO text = {0};
+    if (ak_json_encode(state, options, &text) < 0 ||
+        ak_host_show_again(state, ak_request_output_id(state), &text) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef display_functions[] = {
+    {"_show_again", py_show_again, METH_O, NULL},
     {"_publish", py_publish, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -16,28 +16,33 @@ static int raise_gone(struct ak_state *state) {
     return -1;
 }
 
-int ak_host_publish(struct ak_state *state, const struct ak_publication *publication) {
-    for (;;) {
-        int r = state->ops->publish(state->host, publication);
-        if (r == 0)
-            return 0;
-        if (r == AK_HOST_E_GONE)
-            return raise_gone(state);
-        if (r == AK_HOST_E_TOO_BIG) {
-            PyErr_SetString(PyExc_ValueError, "this message is too big: it can have "
-                                              "4094 buffers, and 2 GiB in all");
-            return -1;
-        }
-        if (r < 0) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        PyThreadState *thread = PyEval_SaveThread();
-        (void)state->ops->publish_wait(state->host, WAIT_MS);
-        PyEval_RestoreThread(thread);
-        if (PyErr_CheckSignals() < 0)
-            return -1;
+/* What a try came to: 0 done, -1 with an exception set, 1 when there is room now, or
+ * may be. */
+static int settle(struct ak_state *state, int r) {
+    if (r == 0)
+        return 0;
+    if (r == AK_HOST_E_GONE)
+        return raise_gone(state);
+    if (r == AK_HOST_E_TOO_BIG) {
+        PyErr_SetString(PyExc_ValueError, "this message is too big: it can have "
+                                          "4094 buffers, and 2 GiB in all");
+        return -1;
     }
+    if (r < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    PyThreadState *thread = PyEval_SaveThread();
+    (void)state->ops->publish_wait(state->host, WAIT_MS);
+    PyEval_RestoreThread(thread);
+    return PyErr_CheckSignals() < 0 ? -1 : 1;
+}
+
+int ak_host_publish(struct ak_state *state, const struct ak_publication *publication) {
+    int r;
+    while ((r = settle(state, state->ops->publish(state->host, publication))) > 0)
+        ;
+    return r;
 }
 
 int ak_host_publish_json(struct ak_state *state, enum ak_output output,
@@ -54,20 +59,18 @@ int ak_host_publish_json(struct ak_state *state, enum ak_output output,
 int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *content,
                 int *ret_read_fd) {
     struct ak_bytes text = ak_bytes(ak_buf_str(content), content->len);
-    for (;;) {
-        int r = state->ops->ask(state->host, request, text, ret_read_fd);
-        if (r == 0)
-            return 0;
-        if (r == AK_HOST_E_GONE)
-            return raise_gone(state);
-        if (r < 0) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        PyThreadState *thread = PyEval_SaveThread();
-        (void)state->ops->publish_wait(state->host, WAIT_MS);
-        PyEval_RestoreThread(thread);
-        if (PyErr_CheckSignals() < 0)
-            return -1;
-    }
+    int r;
+    while ((r = settle(state,
+                       state->ops->ask(state->host, request, text, ret_read_fd))) > 0)
+        ;
+    return r;
+}
+
+int ak_host_show_again(struct ak_state *state, uint64_t request,
+                       const struct ak_buf *options) {
+    struct ak_bytes text = ak_bytes(ak_buf_str(options), options->len);
+    int r;
+    while ((r = settle(state, state->ops->show_again(state->host, request, text))) > 0)
+        ;
+    return r;
 }

@@ -67,6 +67,9 @@ struct ak_host_ops {
     void (*set_current)(void *host, uint64_t request);
     /* Nothing refers to these requests any more. */
     void (*release)(void *host, const uint64_t *requests, size_t n_requests);
+    /* Asks for outputs of cells to be shown again; options as in seam/frame.h. 0, FULL
+     * or GONE; a fatal error is negative. */
+    int (*show_again)(void *host, uint64_t request, struct ak_bytes options);
     /* exit() or quit() was called in the name of a request (0: of none that is open).
      */
     void (*ask_exit)(void *host, uint64_t request);

@@ -118,6 +118,10 @@ int ak_host_publish_json(struct ak_state *state, enum ak_output output,
 int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *content,
                 int *ret_read_fd);
 
+/* Asks for outputs of cells to be shown again, in the name of a request. */
+int ak_host_show_again(struct ak_state *state, uint64_t request,
+                       const struct ak_buf *options);
+
 /* module.c calls each once, in this order, after the state exists; 0, or -1 with an
  * exception set. Each adds its types to the state and its functions to the module. */
 int ak_request_setup(struct ak_state *state, PyObject *module);

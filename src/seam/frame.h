@@ -67,6 +67,8 @@ enum ak_frame_type {
      *          input_request {"prompt", "password"}. The asker reads the other end.
      * EXIT     id: exit() or quit() was called in the name of that request: the kernel
      *          ends after its reply, or at once when that is out.
+     * REPLAY   id; parts[0]: JSON {"cell": cellId or null, "all": boolean}: what cells
+     *          have shown is shown again in the name of that request.
      * FENCE    see above.
      */
     AK_FRAME_HELLO = 64,
@@ -77,6 +79,7 @@ enum ak_frame_type {
     AK_FRAME_RELEASE,
     AK_FRAME_INPUT,
     AK_FRAME_EXIT,
+    AK_FRAME_REPLAY,
 };
 
 enum ak_frame_channel {

@@ -187,6 +187,15 @@ static void release(void *host, const uint64_t *requests, size_t n_requests) {
     ak_buf_clear(&worker->released);
 }
 
+static int show_again(void *host, uint64_t request, struct ak_bytes options) {
+    struct ak_frame frame = {.type = AK_FRAME_REPLAY,
+                             .id = request,
+                             .fd = -1,
+                             .n_parts = 1,
+                             .parts = &options};
+    return try_send(host, &frame);
+}
+
 static void ask_exit(void *host, uint64_t request) {
     struct ak_frame frame = {.type = AK_FRAME_EXIT, .id = request, .fd = -1};
     ak_worker_send(host, &frame);
@@ -211,6 +220,7 @@ const struct ak_host_ops ak_worker_host_ops = {
     .ask = ask,
     .set_current = set_current,
     .release = release,
+    .show_again = show_again,
     .ask_exit = ask_exit,
     .forked = forked,
 };

@@ -205,3 +205,26 @@ def test_shift_tab_explains(lab):
     tooltip = lab.page.locator(".jp-Tooltip")
     expect(tooltip).to_contain_text("Adds two numbers.")
     expect(tooltip).to_contain_text("left, right=2")
+
+
+def test_a_reload_while_a_cell_runs(lab):
+    lab.open(
+        lab.server.write(
+            "reload.ipynb",
+            "import asyncio\ngate = asyncio.Event()\nprint('before the reload')\nawait gate.wait()\nprint('after the reload')",
+            "print('first cell of the new page')",
+            "gate.set()",
+        )
+    )
+    lab.run(0)
+    lab.expect_output(0, "before the reload")
+    lab.page.close()
+    lab.page = lab.page.context.new_page()
+    lab.open("reload.ipynb", status="Busy")
+    lab.run(1)
+    lab.expect_output(1, "[1] import asyncio  (still running)")
+    lab.expect_output(1, "before the reload")
+    lab.expect_output(1, "first cell of the new page")
+    lab.run(2)
+    lab.expect_output(1, "after the reload")
+    lab.wait_for_kernel()

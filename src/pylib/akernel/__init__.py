@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """akernel: a Jupyter kernel for Python, and what cells may ask of it."""
 
-__all__ = ["DisplayHandle", "ainput", "clear_output", "display", "update_display"]
+__all__ = ["DisplayHandle", "ainput", "clear_output", "display", "replay", "update_display"]
 
 try:
     import _akernel  # noqa: F401  built into the worker, and nowhere else
@@ -13,5 +13,5 @@ except ModuleNotFoundError:
     del _name, stand_in
 else:
     del _akernel
-    from akernel._display import DisplayHandle, clear_output, display, update_display
+    from akernel._display import DisplayHandle, clear_output, display, replay, update_display
     from akernel._stdin import ainput

@@ -83,11 +83,24 @@ def update_display(obj, *, display_id, **kwargs):
     display(obj, display_id=display_id, update=True, **kwargs)
 
 
+def replay(cell=None, *, all=False):
+    """Show in this cell what other cells have shown, as after a reload of the page.
+
+    Without arguments: the cells of other sessions (a reloaded page is a new one) that have
+    shown something or finished since that session was last heard of. cell is the id of one
+    cell; with all, what every cell showed in its latest run. What a cell that still runs
+    goes on to show appears here, too.
+    """
+    if cell is not None and not isinstance(cell, str):
+        raise TypeError(f"cell is the id of a cell, which is text, not {type(cell).__name__}")
+    _akernel._show_again({"cell": cell, "all": bool(all)})
+
+
 def clear_output(wait=False):
     """Remove the outputs of the running cell, at once or when the next one comes."""
     _akernel._publish(_akernel._CLEAR_OUTPUT, {"wait": bool(wait)})
 
 
 # Pickles name the package, which children of a cell find in their environment.
-for _public in (DisplayHandle, clear_output, display, update_display):
+for _public in (DisplayHandle, clear_output, display, replay, update_display):
     _public.__module__ = "akernel"
