@@ -39,7 +39,7 @@ static int answer(struct ak_space *space, const char *in, const char *function,
 
 int ak_inspect_complete(struct ak_space *space, struct ak_bytes content,
                         struct ak_buf *ret_content) {
-    return answer(space, inspection, "complete", content, ret_content);
+    return answer(space, "akernel._complete", "complete", content, ret_content);
 }
 
 int ak_inspect_inspect(struct ak_space *space, struct ak_bytes content,

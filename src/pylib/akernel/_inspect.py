@@ -1,188 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Completion, inspection and completeness of code, from live objects.
+"""Inspection and completeness of code, from live objects.
 
-Names are looked up and dotted paths are followed without running code: an attribute that
-is a property or another descriptor of the type is listed, but not called to see what it
-gives.
+Inspecting looks at what a name stands for and runs nothing but its repr: of a property it
+shows the property.
 """
 
-import builtins
 import keyword
 import re
-import sys
 
-_PATH = re.compile(r"(?:[^\W\d]\w*\.)*(?:[^\W\d]\w*)?$")
-_IMPORT = re.compile(r"^\s*(?:import|from)\s+([\w.]*)$")
-_FROM = re.compile(r"^\s*from\s+([\w.]+)\s+import\s+(?:[\w\s,*]*,\s*)?\(?\s*(\w*)$")
-_MISSING = object()
-_MAX_MATCHES = 5000
+from akernel import _bounded, _names
+from akernel._complete import code_and_cursor, magics, shell
+from akernel._names import MISSING
 
-
-def _code_and_cursor(request):
-    code = request.get("code")
-    if not isinstance(code, str):
-        raise TypeError('"code" must be a string')
-    cursor = request.get("cursor_pos")
-    if not isinstance(cursor, int) or isinstance(cursor, bool) or cursor < 0:
-        cursor = len(code)
-    return code, min(cursor, len(code))
-
-
-# --- looking things up ------------------------------------------------------------------
-
-
-def _attribute(obj, name):
-    """The attribute, but nothing that a property would compute."""
-    for base in type.__dict__["__mro__"].__get__(type(obj)):
-        descriptor = base.__dict__.get(name, _MISSING)
-        if descriptor is _MISSING:
-            continue
-        if isinstance(descriptor, property) or type(descriptor).__name__ == "cached_property":
-            values = getattr(obj, "__dict__", None)
-            return values.get(name, _MISSING) if isinstance(values, dict) else _MISSING
-        break
-    try:
-        return getattr(obj, name)
-    except Exception:
-        return _MISSING
-
-
-def _resolve(names, path):
-    first, *rest = path.split(".")
-    if first in names:
-        obj = names[first]
-    elif hasattr(builtins, first):
-        obj = getattr(builtins, first)
-    else:
-        return _MISSING
-    for name in rest:
-        obj = _attribute(obj, name)
-        if obj is _MISSING:
-            break
-    return obj
-
-
-def _attributes(obj):
-    try:
-        found = {name for name in dir(obj) if isinstance(name, str)}
-    except Exception:
-        found = set()
-    return found
-
-
-# --- completion -------------------------------------------------------------------------
-
-
-def _kind(obj):
-    if obj is _MISSING:
-        return "instance"
-    if isinstance(obj, type):
-        return "class"
-    if type(obj).__name__ == "module":
-        return "module"
-    return "function" if callable(obj) else "instance"
-
-
-def _top_modules():
-    found = set(sys.builtin_module_names) | set(sys.stdlib_module_names) | set(sys.modules)
-    import pkgutil
-
-    found.update(module.name for module in pkgutil.iter_modules())
-    return {name for name in found if "." not in name}
-
-
-def _submodules(package):
-    import pkgutil
-
-    module = sys.modules.get(package)
-    path = getattr(module, "__path__", None)
-    if module is None:
-        import importlib.util
-
-        try:
-            spec = importlib.util.find_spec(package)
-        except Exception:
-            spec = None
-        path = spec.submodule_search_locations if spec else None
-    return {found.name for found in pkgutil.iter_modules(path)} if path else set()
-
-
-def _module_matches(line):
-    match = _IMPORT.match(line)
-    if match:
-        package, dot, prefix = match.group(1).rpartition(".")
-        return prefix, (_submodules(package) if dot else _top_modules()), "module"
-    match = _FROM.match(line)
-    if match:
-        package, prefix = match.groups()
-        module = sys.modules.get(package)
-        found = _submodules(package) | (_attributes(module) if module else set())
-        return prefix, found, "module"
-    return None
-
-
-def _matches(names, before):
-    """(prefix, {name: type}) for the text before the cursor."""
-    line = before.rpartition("\n")[2]
-    modules = _module_matches(line)
-    if modules:
-        prefix, found, kind = modules
-        return prefix, {name: kind for name in found}
-    path = _PATH.search(line).group()
-    owner, dot, prefix = path.rpartition(".")
-    if dot:
-        obj = _resolve(names, owner)
-        if obj is _MISSING:
-            return prefix, {}
-        return prefix, {name: None for name in _attributes(obj)}
-    found = {name: "keyword" for name in keyword.kwlist}
-    found.update((name, _kind(getattr(builtins, name, None))) for name in dir(builtins))
-    found.update((name, _kind(obj)) for name, obj in dict(names).items() if isinstance(name, str))
-    return prefix, found
-
-
-def _order(name):
-    """Public names first, then private ones, then dunders."""
-    return (name.startswith("__"), name.startswith("_"), name.lower(), name)
-
-
-def complete(names, request):
-    code, cursor = _code_and_cursor(request)
-    before = code[:cursor]
-    prefix, found = _matches(names, before)
-    start = cursor - len(prefix)
-    matches = sorted((name for name in found if name.startswith(prefix)), key=_order)
-    if not prefix.startswith("_") and any(not name.startswith("_") for name in matches):
-        dotted = before[:start].endswith(".")
-        if not dotted:
-            matches = [name for name in matches if not name.startswith("__")]
-    matches = matches[:_MAX_MATCHES]
-    owner = None
-    if before[:start].endswith("."):
-        owner = _resolve(names, _PATH.search(before[: start - 1]).group())
-    types = []
-    for name in matches[:500]:
-        kind = found[name] or _kind(_attribute(owner, name))
-        types.append({"start": start, "end": cursor, "text": name, "type": kind, "signature": ""})
-    return {
-        "status": "ok",
-        "matches": matches,
-        "cursor_start": start,
-        "cursor_end": cursor,
-        "metadata": {"_jupyter_types_experimental": types},
-    }
+_SECONDS = 1.0
 
 
 # --- inspection -------------------------------------------------------------------------
 
 
 def _name_at(code, cursor):
-    """The dotted name under or just before the cursor, else the function being called."""
-    start = end = cursor
+    """The expression under or just before the cursor, else the function being called."""
+    end = cursor
     while end < len(code) and (code[end].isalnum() or code[end] == "_"):
         end += 1
-    name = _PATH.search(code[:end]).group().rstrip(".")
-    if name:
+    name = _names.expression_before(code[:end])
+    if name and not name[-1].isspace():
         return name
     depth = 0
     for start in range(cursor - 1, -1, -1):
@@ -190,89 +32,173 @@ def _name_at(code, cursor):
             depth += 1
         elif code[start] in "([{":
             if depth == 0 and code[start] == "(":
-                return _PATH.search(code[:start].rstrip()).group().rstrip(".")
+                return _names.expression_before(code[:start].rstrip())
             depth -= 1
     return ""
+
+
+def _magic_at(code, cursor):
+    for match in re.finditer(r"(?m)(?:^|(?<==))[ \t]*(%{1,2})(\w+)", code):
+        if match.start() <= cursor <= match.end():
+            return match.groups()
+    return None
+
+
+def _try(function, *args):
+    try:
+        return _bounded.call(_SECONDS, function, *args)
+    except (_bounded.TooLong, Exception):
+        return None
 
 
 def _signature(obj):
     import inspect
 
-    try:
-        return str(inspect.signature(obj))
-    except Exception:
-        return None
+    signature = _try(inspect.signature, obj)
+    return None if signature is None else str(signature)
 
 
-def _source(obj):
-    import inspect
-
-    try:
-        return inspect.getsource(obj)
-    except Exception:
-        return None
-
-
-def _file(obj):
-    import inspect
-
-    try:
-        return inspect.getfile(obj)
-    except Exception:
-        return None
-
-
-def _short(text, limit=500):
+def _short(text, limit=1000):
     return text if len(text) <= limit else text[:limit] + "..."
 
 
+def _string_form(obj):
+    text = _try(str, obj)
+    return "<str() failed>" if not isinstance(text, str) else _short(text)
+
+
+def _length(obj):
+    for base in _names.mro(type(obj)):
+        if "__len__" in base.__dict__:
+            length = _try(len, obj)
+            return None if length is None else str(length)
+    return None
+
+
+def _doc(obj):
+    import inspect
+
+    doc = _try(inspect.getdoc, obj)
+    return doc if isinstance(doc, str) and doc else "<no docstring>"
+
+
 def _fields(name, obj, detail):
-    """The lines of an inspection, as (label, text, whether the text is a block)."""
+    """The lines of an inspection: (label, text)."""
     import inspect
 
     is_callable = callable(obj)
-    signature = _signature(obj) if is_callable else None
-    if signature is not None:
+    plain = not is_callable and type(obj).__name__ != "module"
+    if is_callable:
+        signature = _signature(obj)
         label = "Init signature" if isinstance(obj, type) else "Signature"
-        yield label, name.rpartition(".")[2] + signature, False
-    if not is_callable and type(obj).__name__ != "module":
-        yield "Type", type(obj).__name__, False
-        try:
-            yield "String form", _short(str(obj)), False
-        except Exception:
-            yield "String form", "<str() failed>", False
-        try:
-            yield "Length", str(len(obj)), False
-        except Exception:
-            pass
-    source = _source(obj) if detail else None
+        if signature is not None:
+            yield label, name.rpartition(".")[2] + signature
+    if plain:
+        yield "Type", type(obj).__name__
+        yield "String form", _string_form(obj)
+        length = _length(obj)
+        if length is not None:
+            yield "Length", length
+    source = _try(inspect.getsource, obj) if detail else None
     if source:
-        yield "Source", source.rstrip(), True
+        yield "Source", source.rstrip()
     else:
-        doc = inspect.getdoc(obj)
-        yield "Docstring", doc if isinstance(doc, str) and doc else "<no docstring>", True
-    path = _file(obj)
+        yield "Docstring", _doc(obj)
+        if isinstance(obj, type):
+            init = obj.__dict__.get("__init__")
+            init_doc = _doc(init) if type(init).__name__ == "function" else "<no docstring>"
+            if init_doc != "<no docstring>":
+                yield "Init docstring", init_doc
+    path = _try(inspect.getfile, obj)
+    if path is None and plain:
+        path = _try(inspect.getfile, type(obj))
     if path:
-        yield "File", path, False
-    if is_callable or type(obj).__name__ == "module":
-        yield "Type", type(obj).__name__, False
+        yield "File", path
+    if not plain:
+        yield "Type", type(obj).__name__
+    if isinstance(obj, type):
+        found = _try(type.__subclasses__, obj) or []
+        yield "Subclasses", ", ".join(sorted(kind.__name__ for kind in found)[:10])
+
+
+def _keyword_fields(word):
+    import pydoc
+
+    topic = pydoc.Helper.keywords.get(word)
+    while isinstance(topic, str) and topic in pydoc.Helper.keywords:
+        topic = pydoc.Helper.keywords[topic]
+    topic = topic[0] if isinstance(topic, tuple) else topic
+    from pydoc_data.topics import topics
+
+    yield "Type", "keyword"
+    yield "Docstring", topics.get(topic, "a keyword of Python").strip()
+
+
+def _magic_fields(signs, name):
+    line, cell = magics()
+    if name not in (line if signs == "%" else cell):
+        return
+    there = shell()
+    kind = "line" if signs == "%" else "cell"
+    magic = there.find_magic(name, kind) if there else None
+    yield "Type", f"{kind} magic"
+    if magic is None:
+        yield "Docstring", "a magic of IPython; its documentation is shown once a cell has used a magic"
+    else:
+        yield from (field for field in _fields(name, magic, False) if field[0] in ("Docstring", "File"))
+
+
+def _plain(fields):
+    lines = []
+    for label, text in fields:
+        gap = "\n" if "\n" in text else " "
+        lines.append(f"\x1b[31m{label}:\x1b[39m{gap}{text}")
+    return "\n".join(lines)
+
+
+def _html(fields):
+    import html
+
+    lines = []
+    for label, text in fields:
+        gap = "\n" if "\n" in text else " "
+        lines.append(f"<b>{html.escape(label)}:</b>{gap}{html.escape(text)}")
+    return "<pre>" + "\n".join(lines) + "</pre>"
+
+
+def _look(names, code, cursor, detail):
+    magic = _magic_at(code, cursor)
+    if magic:
+        return list(_magic_fields(*magic))
+    name = _name_at(code, cursor)
+    obj = _names.resolve(names, name, _names.static_attribute) if name else MISSING
+    if obj is not MISSING:
+        return [(label, text) for label, text in _fields(name, obj, detail) if text]
+    return list(_keyword_fields(name)) if keyword.iskeyword(name) or keyword.issoftkeyword(name) else []
 
 
 def inspect(names, request):
-    code, cursor = _code_and_cursor(request)
-    name = _name_at(code, cursor)
-    obj = _resolve(names, name) if name else _MISSING
-    reply = {"status": "ok", "found": obj is not _MISSING, "data": {}, "metadata": {}}
-    if obj is not _MISSING:
-        parts = []
-        for label, text, block in _fields(name, obj, request.get("detail_level") == 1):
-            gap = "\n" if block and "\n" in text else " "
-            parts.append(f"\x1b[31m{label}:\x1b[39m{gap}{text}")
-        reply["data"] = {"text/plain": "\n".join(parts)}
+    code, cursor = code_and_cursor(request)
+    fields = _look(names, code, cursor, request.get("detail_level") == 1)
+    omitted = request.get("omit_sections")
+    if isinstance(omitted, (list, tuple)):
+        fields = [field for field in fields if field[0].lower().replace(" ", "_") not in omitted]
+    reply = {"status": "ok", "found": bool(fields), "data": {}, "metadata": {}}
+    if fields:
+        reply["data"] = {"text/plain": _plain(fields), "text/html": _html(fields)}
     return reply
 
 
 # --- completeness -----------------------------------------------------------------------
+
+
+def _without_magics(code):
+    """The same lines with magics, commands and questions out of the way of the compiler."""
+    lines = []
+    for line in code.split("\n"):
+        line = re.sub(r"^(\s*)(?:[%!?].*|[\w.%]+\?{1,2})\s*$", r"\g<1>0", line)
+        lines.append(re.sub(r"^(\s*[\w, ]+=\s*)[%!].*$", r"\1None", line))
+    return "\n".join(lines)
 
 
 def _next_indent(code):
@@ -291,9 +217,11 @@ def is_complete(names, request):
     import codeop
     import warnings
 
-    code, _ = _code_and_cursor(request)
-    if code.lstrip().startswith(("%", "!")) or code.rstrip().endswith("?"):
-        return {"status": "complete"}
+    code, _ = code_and_cursor(request)
+    if code.lstrip().startswith("%%"):
+        done = code.endswith("\n") or "\n" not in code
+        return {"status": "complete"} if done else {"status": "incomplete", "indent": ""}
+    code = _without_magics(code)
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= 0x2000  # PyCF_ALLOW_TOP_LEVEL_AWAIT
     with warnings.catch_warnings():
