@@ -9,7 +9,7 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 fail() { printf 'akernel: %s\n' "$*" >&2; exit 1; }
 
 packages=(gcc pkg-config meson ninja-build libzmq3-dev libjansson-dev libsodium-dev
-          uuid-dev python3 python3-dev python3-venv)
+          libhiredis-dev libssl-dev uuid-dev python3 python3-dev python3-venv)
 
 install_packages() {
     local missing=() package

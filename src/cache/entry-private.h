@@ -45,6 +45,8 @@ int ak_entry_parse(const void *data, size_t len, struct ak_entry_view *ret_view)
  * is no entry, -errno. */
 int ak_entry_load_head(const char *path, uint64_t len, struct ak_buf *head,
                        struct ak_entry_view *ret_view);
+/* How long the whole is, from its first bytes; 0 when they are no entry's. */
+uint64_t ak_entry_length(const void *data, size_t have);
 uint64_t ak_entry_row_len(const struct ak_entry_view *view, size_t i);
 const struct ak_digest *ak_entry_row_digest(const struct ak_entry_view *view, size_t i);
 

@@ -129,6 +129,21 @@ int ak_entry_load_head(const char *path, uint64_t len, struct ak_buf *head,
                : 0;
 }
 
+uint64_t ak_entry_length(const void *data, size_t have) {
+    const unsigned char *p = data;
+    if (have < AK_ENTRY_HEADER_SIZE || memcmp(p, entry_magic, sizeof(entry_magic)) != 0)
+        return 0;
+    uint64_t n = number(p + 96, 4), len = head_size(p) + AK_DIGEST_SIZE;
+    uint64_t body_len = number(p + 88, 8);
+    if (body_len > INT64_MAX || n > (have - AK_ENTRY_HEADER_SIZE) / AK_ENTRY_ROW_SIZE)
+        return 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t row = number(p + AK_ENTRY_HEADER_SIZE + i * AK_ENTRY_ROW_SIZE, 8);
+        len += row < AK_ENTRY_OBJECT_MIN ? row : 0;
+    }
+    return len + body_len;
+}
+
 static int encode_rows(struct ak_buf *head, const struct ak_entry *entry,
                        const struct ak_digest *digests) {
     int r = 0;

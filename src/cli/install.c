@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "build_config.h"
+#include "cache/url.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
 #include "cli/modes.h"
@@ -48,10 +49,15 @@ static const char help[] =
     "  --name NAME          the kernel's name (default: akernel and the modes)\n"
     "  --display-name TEXT  what front ends show\n"
     "  --env K=V            a variable of the kernel's environment; may be repeated\n"
-    "  -c, --cache-dir DIR  where the mode \"cache\" keeps its files\n";
+    "  -c, --cache-dir DIR  where the mode \"cache\" keeps its files\n"
+    "  --cache-url URL      a server that shares them: redis://:PASSWORD@HOST:PORT, "
+    "or\n"
+    "                       rediss:// for TLS\n"
+    "  --cache-key FILE     the key of the team that shares them\n";
 
 struct options {
-    const char *mode, *python, *prefix, *name, *display_name, *cache_dir;
+    const char *mode, *python, *prefix, *name, *display_name;
+    const char *cache_dir, *cache_url, *cache_key;
     const char *env[ENV_MAX];
     size_t n_env;
     bool user, sys_prefix, help;
@@ -94,6 +100,8 @@ static int parse_one(struct options *o, int argc, char **argv, int *i) {
         {"--display-name", &o->display_name},
         {"--cache-dir", &o->cache_dir},
         {"-c", &o->cache_dir},
+        {"--cache-url", &o->cache_url},
+        {"--cache-key", &o->cache_key},
         {"--env", &env},
     };
     for (size_t k = 0; k < sizeof(valued) / sizeof(valued[0]); k++) {
@@ -170,6 +178,15 @@ static int join_modes(const struct ak_modes *modes, const char *joint,
     return r;
 }
 
+/* NAME=path, from the root: kernels start in other directories than this program. */
+static int add_path(struct ak_buf *variable, const char *name, const char *path) {
+    char cwd[4096];
+    if (path[0] == '/')
+        return ak_buf_addf(variable, "%s%s", name, path);
+    return getcwd(cwd, sizeof(cwd)) ? ak_buf_addf(variable, "%s%s/%s", name, cwd, path)
+                                    : -1;
+}
+
 static int make_spec(const struct options *o, const struct ak_modes *modes,
                      const struct ak_probe *probe, const char *program,
                      json_t **ret_spec, struct ak_buf *message) {
@@ -177,6 +194,8 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
     AK_BUF_AUTO display_modes = {0};
     AK_BUF_AUTO display_name = {0};
     AK_BUF_AUTO cache_dir = {0};
+    AK_BUF_AUTO cache_url = {0};
+    AK_BUF_AUTO cache_key = {0};
     int r = join_modes(modes, "-", &mode);
     if (!r)
         r = join_modes(modes, ", ", &display_modes);
@@ -184,7 +203,11 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         r = ak_buf_addf(&display_name, "Python 3 (akernel%s%s)",
                         display_modes.len ? " " : "", ak_buf_str(&display_modes));
     if (!r && o->cache_dir)
-        r = ak_buf_addf(&cache_dir, "AKERNEL_CACHE_DIR=%s", o->cache_dir);
+        r = add_path(&cache_dir, "AKERNEL_CACHE_DIR=", o->cache_dir);
+    if (!r && o->cache_url)
+        r = ak_buf_addf(&cache_url, "AKERNEL_CACHE_URL=%s", o->cache_url);
+    if (!r && o->cache_key)
+        r = add_path(&cache_key, "AKERNEL_CACHE_KEY_FILE=", o->cache_key);
     if (r)
         return -1;
     const struct ak_spec_value values[] = {
@@ -199,11 +222,15 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         options[n_options++] = "--extension";
     if (probe->debugger)
         options[n_options++] = "--debugger";
-    const char *env[ENV_MAX + 1];
+    const char *env[ENV_MAX + 3];
     size_t n_env = o->n_env;
     memcpy(env, o->env, n_env * sizeof(env[0]));
     if (o->cache_dir)
         env[n_env++] = ak_buf_str(&cache_dir);
+    if (o->cache_url)
+        env[n_env++] = ak_buf_str(&cache_url);
+    if (o->cache_key)
+        env[n_env++] = ak_buf_str(&cache_key);
     struct ak_spec spec = {
         .values = values,
         .n_values = sizeof(values) / sizeof(values[0]),
@@ -330,6 +357,11 @@ int ak_cli_install(int argc, char **argv) {
     if (options.name && !good_name(options.name))
         return usage("\"%s\" is no name for a kernel: use a-z, 0-9, '.', '_' and '-'",
                      options.name);
+    if (options.cache_url) {
+        AK_CLEANUP(ak_url_done) struct ak_url url;
+        if (ak_url_parse(&url, options.cache_url, &message) < 0)
+            return usage("%s", ak_buf_str(&message));
+    }
     if (options.mode && ak_modes_parse(&modes, options.mode, &message) < 0) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 2;

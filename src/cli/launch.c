@@ -28,6 +28,9 @@ static const char help[] =
     "  --extension            let that Python load the worker as a module\n"
     "  --debugger             say that the debugger can be used\n"
     "  --respawn              replace a Python that dies, instead of ending\n"
+    "  -c, --cache-dir DIR    where the mode \"cache\" keeps its files\n"
+    "  --cache-url URL        a server that shares them\n"
+    "  --cache-key FILE       the key of the team that shares them\n"
     "  --debug                log what happens to stderr (also AKERNEL_LOG=debug)\n";
 
 struct options {
@@ -35,6 +38,7 @@ struct options {
     const char *file;
     const char *python;
     const char *python_version;
+    const char *cache_dir, *cache_url, *cache_key;
     bool extension;
     bool respawn;
     bool debugger;
@@ -64,7 +68,11 @@ static int parse(int argc, char **argv, struct options *options) {
         if (take("-f", argc, argv, &i, &options->file) ||
             take("--f", argc, argv, &i, &options->file) ||
             take("--python-version", argc, argv, &i, &options->python_version) ||
-            take("--python", argc, argv, &i, &options->python))
+            take("--python", argc, argv, &i, &options->python) ||
+            take("-c", argc, argv, &i, &options->cache_dir) ||
+            take("--cache-dir", argc, argv, &i, &options->cache_dir) ||
+            take("--cache-url", argc, argv, &i, &options->cache_url) ||
+            take("--cache-key", argc, argv, &i, &options->cache_key))
             continue;
         if (strcmp(argv[i], "--extension") == 0)
             options->extension = true;
@@ -84,6 +92,28 @@ static int parse(int argc, char **argv, struct options *options) {
         }
     }
     return 0;
+}
+
+/* The worker takes these from its environment, where "akernel install" puts them, too.
+ * Without the helper program a cache has no second tier and no collections. */
+static void set_cache_environment(const struct options *options) {
+    AK_BUF_AUTO helper = {0};
+    AK_BUF_AUTO message = {0};
+    if (options->cache_dir)
+        (void)setenv("AKERNEL_CACHE_DIR", options->cache_dir, 1);
+    if (options->cache_url)
+        (void)setenv("AKERNEL_CACHE_URL", options->cache_url, 1);
+    if (options->cache_key)
+        (void)setenv("AKERNEL_CACHE_KEY_FILE", options->cache_key, 1);
+    if (ak_paths_cache(&helper, &message) == 0)
+        (void)setenv("AKERNEL_CACHE_HELPER", ak_buf_str(&helper), 1);
+}
+
+static bool has_mode(const struct ak_modes *modes, const char *name) {
+    bool found = false;
+    for (size_t i = 0; i < modes->n_names; i++)
+        found = found || strcmp(modes->names[i], name) == 0;
+    return found;
 }
 
 static const char loader[] =
@@ -112,6 +142,8 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 1;
     }
+    if (has_mode(modes, "cache"))
+        set_cache_environment(options);
     char *embedded[] = {worker.data, NULL};
     char *extension[] = {(char *)options->python, (char *)"-c", (char *)loader,
                          worker.data, NULL};

@@ -70,6 +70,11 @@ int ak_paths_module(struct ak_buf *ret_path, struct ak_buf *ret_message) {
                      "the worker's extension module", ret_path, ret_message);
 }
 
+int ak_paths_cache(struct ak_buf *ret_path, struct ak_buf *ret_message) {
+    return find_part("AKERNEL_CACHE_HELPER", AK_PARTS_DIR "/akernel/akernel-cache",
+                     "akernel-cache", "akernel-cache", ret_path, ret_message);
+}
+
 int ak_paths_share(const char *name, struct ak_buf *ret_path) {
     AK_BUF_AUTO installed = {0};
     AK_BUF_AUTO built = {0};

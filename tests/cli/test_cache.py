@@ -2,6 +2,7 @@
 """`akernel cache`: what it says about a directory and what it leaves of one. Caches that
 kernels filled are in tests/protocol."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -123,3 +124,17 @@ def test_a_key_that_others_could_read_is_refused(cache, tmp_path):
     (tmp_path / "state/akernel/cache.key").chmod(0o644)
     done = cache("verify")
     assert done.returncode == 1 and "others" in done.stderr
+
+
+def test_install_writes_what_the_kernel_needs(tmp_path):
+    def install(*args):
+        return subprocess.run([AKERNEL, "install", "--prefix", "here", *args], capture_output=True, text=True, cwd=tmp_path)
+
+    done = install("-c", "my cache", "--cache-url", "rediss://:p%40ss@cache.example/2", "--cache-key=/etc/team.key")
+    assert done.returncode == 0, done.stderr
+    spec = json.loads((tmp_path / "here/share/jupyter/kernels/akernel/kernel.json").read_text())
+    assert spec["env"]["AKERNEL_CACHE_DIR"] == str(tmp_path / "my cache")
+    assert spec["env"]["AKERNEL_CACHE_URL"] == "rediss://:p%40ss@cache.example/2"
+    assert spec["env"]["AKERNEL_CACHE_KEY_FILE"] == "/etc/team.key"
+    done = install("--cache-url", "http://:sesame@example.org")
+    assert done.returncode == 2 and "redis://" in done.stderr and "sesame" not in done.stderr
