@@ -184,7 +184,6 @@ static void death(void) {
 static void death_with_requests_unread(void) {
     struct running running;
     char ids[20][64];
-    AK_BUF_AUTO story = {0};
     start(&running, "normal");
     execute(&running, "input\ntext 1 x\nraise 19\nend 7", ids[0]);
     for (int i = 1; i < 20; i++)
