@@ -16,8 +16,17 @@
  * Any process, any thread.
  */
 
-int ak_error_report(int error, const char *how, const char *file, int line,
-                    const char *func);
+#include <errno.h>
+
+void ak_error_log(int error, const char *how, const char *file, int line,
+                  const char *func);
+
+/* Inline, so that compilers and analyzers see that a failure stays one. */
+static inline int ak_error_report(int error, const char *how, const char *file,
+                                  int line, const char *func) {
+    ak_error_log(error, how, file, line, func);
+    return error > 0 ? -ENOTRECOVERABLE : error;
+}
 
 /* The birth of a fatal error; error is an errno value of either sign, not zero. */
 #define ak_error_origin(error)                                                         \

@@ -13,6 +13,7 @@
  */
 #include "seam/frame.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -231,6 +232,7 @@ static int send_datagram(int fd, const char *data, size_t len, const int *fds,
         msg.msg_control = control.space;
         msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        assert(c);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
