@@ -41,15 +41,21 @@ build() {
     meson install -C build-local --no-rebuild --quiet
 }
 
-make_environment() {
+# What a requirements file names, in the versions of tests/constraints.txt; nothing to do
+# when that is what the environment was made from.
+fill_environment() { # ENVIRONMENT REQUIREMENTS WORDS
     local python
     python=$(command -v python3)
-    if [ ! -x .venv/bin/python ] || ! cmp -s tests/requirements.txt .venv/requirements.txt; then
-        say "Installing the client side (nbclient, pytest, ...) into .venv"
-        "$python" -m venv .venv || fail "python3 -m venv failed: install python3-venv"
-        .venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
-        cp tests/requirements.txt .venv/requirements.txt
-    fi
+    cat "$2" tests/constraints.txt | cmp -s - "$1/made-from.txt" && return
+    say "Installing $3 into $1"
+    [ -x "$1/bin/python" ] || "$python" -m venv "$1" || fail "python3 -m venv failed: install python3-venv"
+    "$1/bin/pip" install -q --disable-pip-version-check -r "$2" -c tests/constraints.txt ||
+        fail "pip could not install what $2 names: see its messages above"
+    cat "$2" tests/constraints.txt >"$1/made-from.txt"
+}
+
+make_environment() {
+    fill_environment .venv tests/requirements.txt "the client side (nbclient, pytest, ...)"
 }
 
 install_kernels() {
@@ -64,14 +70,8 @@ install_kernels() {
 
 # The front-end suites: a browser, and an environment with what users have beside a kernel.
 make_suites_environment() {
-    local python requirements=tests/frontends/requirements.txt
-    python=$(command -v python3)
     install_packages chromium fonts-dejavu-core
-    if [ ! -x .venv-suites/bin/python ] || ! cmp -s $requirements .venv-suites/requirements.txt; then
-        say "Installing JupyterLab, a driver for the browser and data libraries into .venv-suites"
-        "$python" -m venv .venv-suites
-        .venv-suites/bin/pip install -q --disable-pip-version-check -r $requirements
-        cp $requirements .venv-suites/requirements.txt
-    fi
+    fill_environment .venv-suites tests/frontends/requirements.txt \
+        "JupyterLab, a driver for the browser and data libraries"
     .local/bin/akernel install --prefix .local-suites --python .venv-suites/bin/python >/dev/null
 }

@@ -13,6 +13,10 @@ def pytest_addoption(parser):
     parser.addoption("--kernel", default=os.environ.get("AKERNEL_SPEC", "akernel"))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "unsanitized(reason): cannot run on a kernel built with ASan")
+
+
 def spec_argv(name):
     spec = KernelSpecManager().get_kernel_spec(name)
     return [a.replace("{resource_dir}", spec.resource_dir) for a in spec.argv]

@@ -90,7 +90,10 @@ def test_changing_the_group(fresh):
     alive(fresh)
 
 
-@pytest.mark.parametrize("form", ["embedded", "extension"])
+EXTENSION = pytest.param("extension", marks=pytest.mark.unsanitized("ASan has to be in the program, which is a plain python here"))
+
+
+@pytest.mark.parametrize("form", ["embedded", EXTENSION])
 def test_output_in_atexit_and_del(launch, form):
     kernel = launch(extra=["--extension"] if form == "extension" else [])
     client = kernel.ready_client()
@@ -112,6 +115,7 @@ def test_print_from_del_and_signal_handlers(fresh):
     alive(fresh)
 
 
+@pytest.mark.unsanitized("ASan reserves terabytes of address space, and ends the process where memory is short")
 def test_memory_limit(fresh):
     result = fresh.run("import resource\nresource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))\nb = bytearray(8 << 30)")
     assert result.error["ename"] == "MemoryError"

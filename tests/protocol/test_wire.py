@@ -318,6 +318,7 @@ def test_free_ports_are_free():
     assert len(set(free_ports(5))) == 5
 
 
+@pytest.mark.unsanitized("ASan has to be in the program, which is a plain python here")
 def test_the_worker_as_an_extension(launch):
     """What a Python of another build of the same minor version gets."""
     client = launch(extra=["--extension"]).ready_client()

@@ -54,7 +54,7 @@ def suite(tmp_path_factory):
     cache.mkdir(exist_ok=True)
     if not list(cache.glob("ipykernel-*.tar.gz")):
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "ipykernel", "-d", str(cache), "ipykernel"],
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "ipykernel", "-c", str(root / "tests/constraints.txt"), "-d", str(cache), "ipykernel"],
             check=True,
         )
     directory = tmp_path_factory.mktemp("ipykernel")
