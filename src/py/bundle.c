@@ -13,6 +13,7 @@
 
 #include "py/convert-private.h"
 #include "py/fault-private.h"
+#include "py/plain-private.h"
 #include "py/report-private.h"
 #include "py/shell-private.h"
 
@@ -164,7 +165,7 @@ static int add_plain(struct ak_state *state, PyObject *value, PyObject *include,
         return -1;
     if (!want || has)
         return 0;
-    AK_PYREF text = PyObject_Repr(value);
+    AK_PYREF text = ak_plain_text(value);
     return text ? put(data, metadata, "text/plain", text) : survive(state);
 }
 
