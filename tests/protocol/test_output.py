@@ -232,7 +232,7 @@ def test_rich_reprs(client):
     itself = client.run("I()")
     assert itself.text() == "displayed itself\n" and itself.result is None
     assert client.run("Any()").result == "Any()"
-    assert client.run("R").result == "<class '__main__.R'>"
+    assert client.run("R").result == "__main__.R"
 
 
 def test_failing_reprs(client):

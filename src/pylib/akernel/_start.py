@@ -55,6 +55,18 @@ def _pdb(module):
     module.Pdb._cmdloop = cmdloop
 
 
+def _figures(module):
+    from akernel import _matplotlib
+
+    _matplotlib.bind_figures(module)
+
+
+def _inline(module):
+    from akernel import _matplotlib
+
+    _matplotlib.bind_backend(module)
+
+
 def _interactiveshell(module):
     _akernel._want_shell()
     from akernel import _shell
@@ -117,6 +129,8 @@ _hooks.install(
         "getpass": _getpass,
         "ipywidgets": _widgets,
         "ipywidgets.widgets.widget": _widgets,
+        "matplotlib._pylab_helpers": _figures,
+        "matplotlib_inline.backend_inline": _inline,
         "pdb": _pdb,
         "IPython.core.interactiveshell": _interactiveshell,
         "threading": _threading,
