@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     bool implemented;
 } known[] = {
-    {"async", true},      {"cache", false}, {"chained", true},
+    {"async", true},      {"cache", true},  {"chained", true},
     {"concurrent", true}, {"multi", false}, {"react", false},
 };
 

@@ -18,6 +18,8 @@ enum ak_step_kind {
     AK_STEP_DELETE_GLOBAL,
     AK_STEP_LOAD_CONST,
     AK_STEP_IMPORT_STAR,
+    AK_STEP_ATTRIBUTE, /* names an attribute, or a name of a module */
+    AK_STEP_IMPORT,    /* imports the module of that name */
 };
 
 struct ak_instruction {

@@ -80,6 +80,30 @@ static void classify(struct ak_instruction *in, int opcode, int arg) {
     case LOAD_CONST:
         in->kind = AK_STEP_LOAD_CONST;
         break;
+    case LOAD_ATTR:
+#if PY_VERSION_HEX >= 0x030C0000
+        arg >>= 1; /* the lowest bit says whether a method is meant */
+#endif
+        in->kind = AK_STEP_ATTRIBUTE;
+        in->index = arg;
+        break;
+#ifdef LOAD_METHOD
+    case LOAD_METHOD:
+#endif
+    case STORE_ATTR:
+    case DELETE_ATTR:
+    case IMPORT_FROM:
+        in->kind = AK_STEP_ATTRIBUTE;
+        break;
+#ifdef LOAD_SUPER_ATTR
+    case LOAD_SUPER_ATTR:
+        in->kind = AK_STEP_ATTRIBUTE;
+        in->index = arg >> 2;
+        break;
+#endif
+    case IMPORT_NAME:
+        in->kind = AK_STEP_IMPORT;
+        break;
 #ifdef IMPORT_STAR
     case IMPORT_STAR:
         in->kind = AK_STEP_IMPORT_STAR;

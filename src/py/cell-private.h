@@ -10,6 +10,14 @@
 #include "py/fault-private.h"
 #include "py/space-private.h"
 
+struct ak_record;
+
+/* What tags say about the cache. */
+enum {
+    AK_CELL_CACHE_OFF = 1 << 0,
+    AK_CELL_CACHE_REFRESH = 1 << 1,
+};
+
 enum ak_cell_phase {
     AK_CELL_BODY,       /* the statements */
     AK_CELL_EXPRESSION, /* the last expression, whose value is displayed */
@@ -54,6 +62,11 @@ struct ak_cell {
     bool asked_exit;
     char stamp[AK_CLOCK_STAMP_SIZE]; /* metadata.started */
 
+    unsigned cache_tags;
+    struct ak_record *record;     /* owned: with the mode "cache", from its start on */
+    struct ak_buf tree_key;       /* what its tree says, with the mode "cache" */
+    struct ak_buf cache_metadata; /* JSON for its reply, or empty */
+
     struct ak_buf source_text; /* UTF-8 */
     struct ak_buf result_text; /* text/plain of the result */
     struct ak_buf reply;
@@ -83,3 +96,6 @@ void ak_outcome_abort(struct ak_cell *cell);
 /* cell.c: takes the cell off its space, wakes waiters, hands it to its owner, who may
  * free it. */
 void ak_cell_finish(struct ak_cell *cell);
+
+/* drain.c: whether tasks that the cell created are not over. */
+bool ak_cell_has_unfinished_tasks(struct ak_cell *cell);

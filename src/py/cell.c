@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "py/convert-private.h"
+#include "py/record-private.h"
 #include "py/shell-private.h"
 
 /* A cell of which the request made no sense fails with this when it is started. */
@@ -66,6 +67,18 @@ static void decode_metadata(struct ak_cell *cell, struct ak_bytes text) {
         metadata && PyDict_Check(metadata) ? member(metadata, "cellId") : NULL;
     if (id && PyUnicode_Check(id))
         Py_XSETREF(cell->request->cell_id, Py_NewRef(id));
+    PyObject *tags = /* borrowed */
+        metadata && PyDict_Check(metadata) ? member(metadata, "tags") : NULL;
+    for (Py_ssize_t i = 0; tags && PyList_Check(tags) && i < PyList_GET_SIZE(tags);
+         i++) {
+        PyObject *tag = PyList_GET_ITEM(tags, i); /* borrowed */
+        if (!PyUnicode_Check(tag))
+            continue;
+        if (PyUnicode_CompareWithASCIIString(tag, "cache-off") == 0)
+            cell->cache_tags |= AK_CELL_CACHE_OFF;
+        if (PyUnicode_CompareWithASCIIString(tag, "cache-refresh") == 0)
+            cell->cache_tags |= AK_CELL_CACHE_REFRESH;
+    }
     Py_XDECREF(ak_fault_fetch());
 }
 
@@ -113,6 +126,7 @@ struct ak_cell *ak_cell_free(struct ak_cell *cell) {
     if (ak_list_linked(&cell->link))
         ak_list_remove(&cell->link);
     ak_effects_free(cell->effects);
+    cell->record = ak_record_free(cell->record);
     free(cell->values_at_start);
     Py_CLEAR(cell->trace);
     Py_CLEAR(cell->inner);
@@ -130,6 +144,8 @@ struct ak_cell *ak_cell_free(struct ak_cell *cell) {
     Py_CLEAR(cell->python);
     Py_CLEAR(cell->source);
     Py_CLEAR(cell->request);
+    ak_buf_done(&cell->tree_key);
+    ak_buf_done(&cell->cache_metadata);
     ak_buf_done(&cell->source_text);
     ak_buf_done(&cell->result_text);
     ak_buf_done(&cell->reply);

@@ -12,6 +12,7 @@
 
 #include "py/effects-private.h"
 #include "py/shell-private.h"
+#include "py/treekey-private.h"
 
 #include <string.h>
 
@@ -96,6 +97,16 @@ static bool has_statements(PyObject *tree) {
     return statements && PyList_Size(statements) > 0;
 }
 
+/* A tree that is too deep is known by its source. */
+static void note_tree(struct ak_cell *cell, PyObject *tree) {
+    if (ak_treekey_add(tree, &cell->tree_key) == 0)
+        return;
+    Py_XDECREF(ak_fault_fetch());
+    ak_buf_clear(&cell->tree_key);
+    (void)ak_buf_add(&cell->tree_key, ak_buf_str(&cell->source_text),
+                     cell->source_text.len);
+}
+
 static int compile_cell(struct ak_cell *cell, PyObject *source) {
     struct ak_space *space = cell->space;
     int flags = PyCF_ALLOW_TOP_LEVEL_AWAIT | space->compiler_flags;
@@ -106,6 +117,8 @@ static int compile_cell(struct ak_cell *cell, PyObject *source) {
     if (!parsed || ak_shell_shape(space->state, parsed, &tree, &split) < 0)
         return -1;
     const char *mode = split ? "exec" : "single";
+    if (space->state->recorder && split)
+        note_tree(cell, tree);
     AK_PYREF expression =
         split ? split_expression(ast, tree, cell->python, &cell->quiet) : NULL;
     if (!expression && PyErr_Occurred())

@@ -46,6 +46,15 @@ static PyObject *unfinished_tasks(struct ak_state *state, struct ak_request *req
     return PyList_GET_SIZE(own) ? Py_NewRef(own) : NULL;
 }
 
+bool ak_cell_has_unfinished_tasks(struct ak_cell *cell) {
+    if (!cell->request->n_tasks)
+        return false;
+    AK_PYREF tasks = unfinished_tasks(cell->space->state, cell->request);
+    bool has = tasks || PyErr_Occurred();
+    Py_XDECREF(ak_fault_fetch());
+    return has;
+}
+
 static void drained(void *context) {
     struct drain *drain = context;
     struct ak_cell *cell = drain->cell;

@@ -3,7 +3,7 @@
  * The blocking side of the host table for Python callers: try, and when there is no
  * room wait without the GIL, in slices, so that an interrupt ends the wait.
  */
-#include "py/state-private.h"
+#include "py/record-private.h"
 
 #define WAIT_MS 100
 
@@ -40,6 +40,7 @@ static int settle(struct ak_state *state, int r) {
 
 int ak_host_publish(struct ak_state *state, const struct ak_publication *publication) {
     int r;
+    ak_record_tap_publication(state, publication);
     while ((r = settle(state, state->ops->publish(state->host, publication))) > 0)
         ;
     return r;
@@ -60,6 +61,7 @@ int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *c
                 int *ret_read_fd) {
     struct ak_bytes text = ak_bytes(ak_buf_str(content), content->len);
     int r;
+    ak_record_tap_question(state, request);
     while ((r = settle(state,
                        state->ops->ask(state->host, request, text, ret_read_fd))) > 0)
         ;
@@ -70,6 +72,7 @@ int ak_host_show_again(struct ak_state *state, uint64_t request,
                        const struct ak_buf *options) {
     struct ak_bytes text = ak_bytes(ak_buf_str(options), options->len);
     int r;
+    ak_record_tap_question(state, request);
     while ((r = settle(state, state->ops->show_again(state->host, request, text))) > 0)
         ;
     return r;

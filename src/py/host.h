@@ -70,6 +70,8 @@ struct ak_host_ops {
     /* Asks for outputs of cells to be shown again; options as in seam/frame.h. 0, FULL
      * or GONE; a fatal error is negative. */
     int (*show_again)(void *host, uint64_t request, struct ak_bytes options);
+    /* How many bytes were ever written to descriptors 1 and 2 past our streams. */
+    uint64_t (*descriptor_bytes)(void *host);
     /* exit() or quit() was called in the name of a request (0: of none that is open).
      */
     void (*ask_exit)(void *host, uint64_t request);

@@ -27,6 +27,9 @@ static int ak_module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->streams[0]);
     Py_VISIT(state->streams[1]);
     Py_VISIT(state->sources);
+    Py_VISIT(state->memory_type);
+    Py_VISIT(state->pickler);
+    Py_VISIT(state->unpickler);
     Py_VISIT(state->json_scanner);
     Py_VISIT(state->comms);
     Py_VISIT(state->shell);
@@ -48,6 +51,8 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->streams[0]);
     Py_CLEAR(state->streams[1]);
     Py_CLEAR(state->sources);
+    Py_CLEAR(state->pickler);
+    Py_CLEAR(state->unpickler);
     Py_CLEAR(state->json_scanner);
     Py_CLEAR(state->comms);
     Py_CLEAR(state->shell);
@@ -58,6 +63,7 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->stream_type);
     Py_CLEAR(state->buffer_type);
     Py_CLEAR(state->display_handle_type);
+    Py_CLEAR(state->memory_type);
     return 0;
 }
 
@@ -94,9 +100,10 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
     state->module = module;
 
     int (*const setups[])(struct ak_state *, PyObject *) = {
-        ak_request_setup, ak_convert_setup, ak_fork_setup,  ak_loop_setup,
-        ak_cell_setup,    ak_stdio_setup,   ak_stdin_setup, ak_display_setup,
-        ak_comm_setup,    ak_inspect_setup, ak_shell_setup,
+        ak_request_setup,  ak_convert_setup, ak_fork_setup,  ak_loop_setup,
+        ak_cell_setup,     ak_stdio_setup,   ak_stdin_setup, ak_display_setup,
+        ak_comm_setup,     ak_inspect_setup, ak_shell_setup, ak_snapshot_setup,
+        ak_recorder_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

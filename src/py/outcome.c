@@ -82,8 +82,13 @@ static int add_common(struct ak_cell *cell, bool with_expressions) {
 static void add_metadata(struct ak_cell *cell, const char *status) {
     int r = ak_buf_addf(&cell->metadata,
                         "{\"started\": \"%s\", \"dependencies_met\": true, "
-                        "\"status\": \"%s\"}",
+                        "\"status\": \"%s\"",
                         cell->stamp, status);
+    if (!r && cell->cache_metadata.len)
+        r = ak_buf_addf(&cell->metadata, ", \"cache\": %s",
+                        ak_buf_str(&cell->cache_metadata));
+    if (!r)
+        r = ak_buf_add_char(&cell->metadata, '}');
     if (r)
         ak_buf_clear(&cell->metadata);
 }

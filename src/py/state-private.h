@@ -11,15 +11,19 @@
 #include "py/host.h"
 #include "py/ref-private.h"
 
+struct ak_recorder;
 struct ak_runtime;
+struct ak_snapshot_work;
 struct ak_space;
 
 struct ak_state {
     const struct ak_host_ops *ops;
     void *host;
-    struct ak_runtime *runtime; /* borrowed */
-    struct ak_space *space;     /* borrowed: the world of code that has no context */
-    int user_depth;             /* steps of cells on the main thread's stack */
+    struct ak_runtime *runtime;   /* borrowed */
+    struct ak_space *space;       /* borrowed: the world of code that has no context */
+    struct ak_recorder *recorder; /* recorder.c: NULL without the mode "cache" */
+    struct ak_snapshot_work *snapshot; /* snapshot.c: what is written or read now */
+    int user_depth;                    /* steps of cells on the main thread's stack */
     bool
         forked; /* no seam, no ring: the child of a fork (py/fork.c), or the very end */
 
@@ -31,6 +35,7 @@ struct ak_state {
     PyTypeObject *buffer_type;         /* stdio.c */
     size_t stream_offset;              /* stdio.c: where our fields lie in both */
     PyTypeObject *display_handle_type; /* display.c */
+    PyTypeObject *memory_type;         /* snapshot.c */
 
     /* Objects. */
     PyObject *module;      /* borrowed: the module that owns this state */
@@ -49,10 +54,11 @@ struct ak_state {
     int debugger_waits;      /* interrupt.c: the main thread is at a breakpoint */
     bool interrupt_waits;    /* interrupt.c: to be raised when it goes on */
     PyObject *json_scanner;  /* convert.c: scanner of Python's own json, lazily */
-    PyObject *comms;         /* comm.c: the comm manager once there is one, or NULL */
-    bool told_undrained;     /* drain.c said its sentence */
-    PyObject *shell;         /* the IPython shell once there is one, or NULL */
-    bool wants_shell;        /* user code imported IPython */
+    PyObject *pickler, *unpickler; /* snapshot.c: classes, lazily */
+    PyObject *comms;     /* comm.c: the comm manager once there is one, or NULL */
+    bool told_undrained; /* drain.c said its sentence */
+    PyObject *shell;     /* the IPython shell once there is one, or NULL */
+    bool wants_shell;    /* user code imported IPython */
 };
 
 /* The state, from the module or from any object of ours. Borrowed, never NULL. */
@@ -134,3 +140,5 @@ int ak_stdin_setup(struct ak_state *state, PyObject *module);
 int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);
 int ak_inspect_setup(struct ak_state *state, PyObject *module);
+int ak_snapshot_setup(struct ak_state *state, PyObject *module);
+int ak_recorder_setup(struct ak_state *state, PyObject *module);

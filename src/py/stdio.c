@@ -23,6 +23,7 @@
 
 #include "py/convert-private.h"
 #include "py/fault-private.h"
+#include "py/record-private.h"
 
 #define WAIT_MS 100
 
@@ -81,6 +82,7 @@ int ak_stream_write(struct ak_state *state, int number, uint64_t request,
                     const char *text, size_t len) {
     if (state->forked)
         return write_descriptor(number, text, len);
+    ak_record_tap_text(state, request, number, text, len);
     size_t taken = 0;
     int r = state->ops->stream_write(state->host, request, number, text, len, false,
                                      &taken);

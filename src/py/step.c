@@ -12,6 +12,7 @@
 
 #include <unistd.h>
 
+#include "py/record-private.h"
 #include "py/report-private.h"
 #include "py/shell-private.h"
 
@@ -76,6 +77,7 @@ static int show(struct ak_cell *cell, PyObject *value) {
     if (!hook)
         return 0;
     AK_PYREF strong = Py_NewRef(hook);
+    ak_record_result(cell, value);
     AK_PYREF done = PyObject_CallOneArg(strong, value);
     return done ? 0 : -1;
 }
@@ -87,6 +89,13 @@ static PySendResult advance(struct ak_cell *cell, PyObject *sent, PyObject *thro
     if (thrown && !cell->inner) {
         ak_fault_restore(Py_NewRef(thrown));
         return PYGEN_ERROR;
+    }
+    if (cell->phase == AK_CELL_BODY && !cell->inner) {
+        int restored = ak_record_begin(cell);
+        if (restored < 0)
+            return PYGEN_ERROR;
+        if (restored)
+            cell->phase = AK_CELL_OVER;
     }
     while (cell->phase != AK_CELL_OVER) {
         AK_PYREF value = NULL;
@@ -186,7 +195,7 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
     }
     rest_debugger(cell, result != PYGEN_NEXT);
     if (result == PYGEN_RETURN && !state->forked) {
-        if (ak_shell_end(cell, NULL) < 0)
+        if (ak_record_finish(cell) < 0 || ak_shell_end(cell, NULL) < 0)
             result = PYGEN_ERROR;
         else
             ak_outcome_succeed(cell);
@@ -199,8 +208,10 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
         cell->ops->suspended(cell->owner, cell);
         return PYGEN_NEXT;
     }
-    if (result == PYGEN_ERROR)
+    if (result == PYGEN_ERROR) {
+        ak_record_abandon(cell);
         ak_outcome_fail(cell);
+    }
     self->cell = NULL;
     ak_cell_finish(cell);
     *ret_value = Py_NewRef(Py_None);

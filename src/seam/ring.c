@@ -220,6 +220,12 @@ static bool pipe_position(struct ak_ring *ring, int pipe, uint64_t *ret_position
     return false;
 }
 
+uint64_t ak_ring_pipe_position(struct ak_ring *ring, int pipe) {
+    uint64_t position = 0;
+    return ring->pipe_fds[pipe] >= 0 && pipe_position(ring, pipe, &position) ? position
+                                                                             : 0;
+}
+
 static void mark_locked(struct ak_ring *ring) {
     for (int pipe = 0; pipe < 2; pipe++) {
         uint64_t position;

@@ -87,6 +87,8 @@ uint64_t ak_ring_head(const struct ak_ring *ring);
 /* Tells the ring which pipe (0 for descriptor 1, 1 for descriptor 2) is written through
  * which descriptor: a private duplicate of its write end, borrowed. */
 void ak_ring_watch_pipe(struct ak_ring *ring, int pipe, int write_fd);
+/* How many bytes ever passed a pipe, those that wait in it included. */
+uint64_t ak_ring_pipe_position(struct ak_ring *ring, int pipe);
 /* Declares who is on the worker's stack. Marks what waits in the pipes for the old one
  * first. Waits for no room, only for a write that is under way: a mark that finds no
  * room is left to the next call. */

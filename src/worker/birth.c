@@ -119,6 +119,8 @@ static int parse(struct ak_worker_config *config, json_t *root) {
             config->chaining = AK_CHAINING_CHAINED;
         else if (name && strcmp(name, "concurrent") == 0)
             config->chaining = AK_CHAINING_CONCURRENT;
+        else if (name && strcmp(name, "cache") == 0)
+            config->cache = true;
     }
     return 0;
 }

@@ -196,6 +196,14 @@ static int show_again(void *host, uint64_t request, struct ak_bytes options) {
     return try_send(host, &frame);
 }
 
+static uint64_t descriptor_bytes(void *host) {
+    struct ak_worker *worker = host;
+    if (worker->forked)
+        return 0;
+    return ak_ring_pipe_position(worker->ring, 0) +
+           ak_ring_pipe_position(worker->ring, 1);
+}
+
 static void ask_exit(void *host, uint64_t request) {
     struct ak_frame frame = {.type = AK_FRAME_EXIT, .id = request, .fd = -1};
     ak_worker_send(host, &frame);
@@ -221,6 +229,7 @@ const struct ak_host_ops ak_worker_host_ops = {
     .set_current = set_current,
     .release = release,
     .show_again = show_again,
+    .descriptor_bytes = descriptor_bytes,
     .ask_exit = ask_exit,
     .forked = forked,
 };

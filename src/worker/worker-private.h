@@ -12,6 +12,7 @@
 #include "seam/frame.h"
 #include "seam/ring.h"
 #include "worker/session.h"
+#include "worker/record.h"
 #include "worker/worker.h"
 
 /* What one worker is told by START. Owned strings. */
@@ -20,6 +21,7 @@ struct ak_worker_config {
     struct ak_buf
         facts; /* START as it came: what user code may ask about this kernel */
     enum ak_chaining chaining;
+    bool cache;
 };
 
 struct ak_worker {
@@ -29,10 +31,11 @@ struct ak_worker {
     int fault_fd;
     struct ak_runtime *runtime;
     struct ak_worker_config config;
-    struct ak_session *session; /* the one world of a kernel without multi */
-    struct ak_buf released;     /* uint64_t ids that wait to be sent as RELEASE */
-    double drain_seconds;       /* AKERNEL_DRAIN */
-    bool forked;                /* child of a fork: everything of the seam is gone */
+    struct ak_session *session;      /* the one world of a kernel without multi */
+    struct ak_buf released;          /* uint64_t ids that wait to be sent as RELEASE */
+    struct ak_record_store *records; /* with the mode "cache" */
+    double drain_seconds;            /* AKERNEL_DRAIN */
+    bool forked;   /* child of a fork: everything of the seam is gone */
     bool flushing; /* a callback that flushes the link's queue is on its way */
     bool stopping;
 };

@@ -135,6 +135,8 @@ static int open_world(struct ak_worker *worker, struct ak_buf *message) {
         return r;
     struct ak_buf *facts = &worker->config.facts;
     r = ak_shell_configure(worker->runtime, ak_bytes(ak_buf_str(facts), facts->len));
+    if (!r && worker->config.cache)
+        r = ak_record_store_new(&worker->records, worker->runtime);
     if (!r)
         r = ak_session_new(&worker->session, worker);
     if (!r)
@@ -179,7 +181,9 @@ static void end(struct ak_worker *worker) {
     if (worker->runtime && worker->session)
         ak_loop_close(worker->runtime);
     worker->session = ak_session_free(worker->session);
+    ak_record_store_close(worker->records, worker->runtime);
     worker->runtime = ak_runtime_free(worker->runtime);
+    worker->records = ak_record_store_free(worker->records);
     if (worker->link)
         (void)ak_link_flush(worker->link);
     ak_buf_done(&worker->released);

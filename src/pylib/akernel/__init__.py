@@ -15,3 +15,11 @@ else:
     del _akernel
     from akernel._display import DisplayHandle, clear_output, display, replay, update_display
     from akernel._stdin import ainput
+
+
+def __getattr__(name):
+    if name == "cache":
+        import importlib
+
+        return importlib.import_module("akernel.cache")
+    raise AttributeError(f"module 'akernel' has no attribute {name!r}")
