@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,10 +83,41 @@ static int spawn(const char *program, char *const *argv, int fd) {
     return 0;
 }
 
+/* The store may belong to a process with gigabytes, whose fork would copy their page
+ * tables: this one shares them until the program runs, and then detaches by itself. */
 int ak_helper_collect(const char *helper, const char *dir) {
     char *argv[] = {(char *)(uintptr_t)helper, (char *)"collect",
                     (char *)(uintptr_t)dir, NULL};
-    return spawn(helper, argv, -1);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    pid_t child;
+    sigemptyset(&none);
+    sigfillset(&all);
+    if (posix_spawnattr_init(&attributes))
+        return ak_error_origin(ENOMEM);
+    if (posix_spawn_file_actions_init(&actions)) {
+        posix_spawnattr_destroy(&attributes);
+        return ak_error_origin(ENOMEM);
+    }
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    int r = 0;
+    for (int fd = 0; fd < 3 && !r; fd++)
+        r = posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+    if (!r)
+        r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    if (!r)
+        r = posix_spawn(&child, helper, &actions, &attributes, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (r)
+        return ak_error_origin(r);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return 0;
 }
 
 static int add_field(struct ak_buf *buf, const char *text) {

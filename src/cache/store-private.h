@@ -25,6 +25,7 @@ struct ak_store {
     bool read_only;
     bool usable; /* for storing */
     struct ak_store_counts counts;
+    struct ak_store_tier tier; /* zeroed for none */
 };
 
 /* dir/kind/ab/abcd..., with a tail. 0 or -ENOMEM. */

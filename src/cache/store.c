@@ -117,6 +117,10 @@ bool ak_store_usable(const struct ak_store *store) {
     return store->usable;
 }
 
+void ak_store_set_tier(struct ak_store *store, const struct ak_store_tier *tier) {
+    store->tier = *tier;
+}
+
 const struct ak_store_counts *ak_store_counts(const struct ak_store *store) {
     return &store->counts;
 }
@@ -298,6 +302,8 @@ int ak_store_put(struct ak_store *store, const struct ak_digest *key,
         note_growth(store, bytes);
     if (ret_bytes)
         *ret_bytes = bytes;
+    if (store->tier.stored)
+        store->tier.stored(store->tier.context, key);
     return 0;
 }
 
@@ -446,8 +452,9 @@ static int load(struct ak_store *store, const struct ak_digest *key, const char 
     return r ? r : take_body(file, view.body, &loaded->body);
 }
 
-int ak_store_get(struct ak_store *store, const struct ak_digest *key,
-                 struct ak_loaded *ret_loaded, struct ak_buf *ret_reason) {
+/* 0, MISS or fatal. */
+static int get_here(struct ak_store *store, const struct ak_digest *key,
+                    struct ak_loaded *ret_loaded, struct ak_buf *reason) {
     AK_BUF_AUTO path = {0};
     AK_CLEANUP(ak_buffer_done) struct ak_buffer file = {0};
     AK_CLEANUP(ak_loaded_done) struct ak_loaded loaded = {0};
@@ -455,24 +462,33 @@ int ak_store_get(struct ak_store *store, const struct ak_digest *key,
     if (r)
         return ak_error_origin(r);
     r = ak_file_load(ak_buf_str(&path), -1, &file);
-    if (r == -ENOENT || r == -ENOTDIR) {
-        store->counts.n_misses++;
+    if (r == -ENOENT || r == -ENOTDIR)
         return AK_STORE_E_MISS;
-    }
+    r = r ? unreadable(store, r, reason, "the entry")
+          : load(store, key, ak_buf_str(&path), &file, &loaded, reason);
     if (r)
-        r = unreadable(store, r, ret_reason, "the entry");
-    else
-        r = load(store, key, ak_buf_str(&path), &file, &loaded, ret_reason);
+        return r;
+    if (!store->read_only)
+        (void)utimensat(AT_FDCWD, ak_buf_str(&path), NULL, 0);
+    *ret_loaded = loaded;
+    loaded = (struct ak_loaded){0};
+    return 0;
+}
+
+int ak_store_get(struct ak_store *store, const struct ak_digest *key,
+                 struct ak_loaded *ret_loaded, struct ak_buf *ret_reason) {
+    int r = get_here(store, key, ret_loaded, ret_reason);
+    if (r == AK_STORE_E_MISS && store->tier.fetch &&
+        store->tier.fetch(store->tier.context, key)) {
+        ak_buf_clear(ret_reason);
+        r = get_here(store, key, ret_loaded, ret_reason);
+    }
     if (r) {
         store->counts.n_misses++;
         return r;
     }
-    if (!store->read_only)
-        (void)utimensat(AT_FDCWD, ak_buf_str(&path), NULL, 0);
     store->counts.n_hits++;
-    store->counts.saved_ns += loaded.run_ns;
-    store->counts.bytes_read += loaded.bytes;
-    *ret_loaded = loaded;
-    loaded = (struct ak_loaded){0};
+    store->counts.saved_ns += ret_loaded->run_ns;
+    store->counts.bytes_read += ret_loaded->bytes;
     return 0;
 }

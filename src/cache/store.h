@@ -99,8 +99,8 @@ struct ak_loaded {
  * the original. */
 void ak_loaded_done(struct ak_loaded *loaded);
 
-/* Looks an entry up, checks its seal and the digest of every buffer, and marks it as
- * used now. 0, MISS or fatal. */
+/* Looks an entry up, here and then in the tier behind, checks its seal and the digest
+ * of every buffer, and marks it as used now. 0, MISS or fatal. */
 int ak_store_get(struct ak_store *store, const struct ak_digest *key,
                  struct ak_loaded *ret_loaded, struct ak_buf *ret_reason);
 
@@ -129,6 +129,21 @@ int ak_store_put_variant(struct ak_store *store, const struct ak_digest *key,
 int ak_store_variants(struct ak_store *store, const struct ak_digest *key,
                       struct ak_variant **ret_variants, size_t *ret_n);
 void ak_variants_free(struct ak_variant *variants, size_t n);
+
+/*
+ * What stands behind a store: somebody who can bring entries into it and wants to know
+ * of new ones (remote.h). Called from within the store's functions, in their thread.
+ */
+struct ak_store_tier {
+    void *context;
+    /* True when the entry, or variants of this key, came into the store just now. */
+    bool (*fetch)(void *context, const struct ak_digest *key);
+    void (*stored)(void *context, const struct ak_digest *key);
+    void (*stored_variant)(void *context, const struct ak_digest *key,
+                           const struct ak_digest *entry);
+};
+/* The tier is copied; its context outlives the store. */
+void ak_store_set_tier(struct ak_store *store, const struct ak_store_tier *tier);
 
 /* Totals of this process, for stats(). */
 struct ak_store_counts {

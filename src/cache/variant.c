@@ -70,7 +70,11 @@ int ak_store_put_variant(struct ak_store *store, const struct ak_digest *key,
     if (!r)
         r = ak_file_commit(&file, true);
     ak_file_drop(&file);
-    return r ? ak_store_refuse(store, r, ret_reason) : 0;
+    if (r)
+        return ak_store_refuse(store, r, ret_reason);
+    if (store->tier.stored_variant)
+        store->tier.stored_variant(store->tier.context, key, entry);
+    return 0;
 }
 
 static int newest_first(const void *left, const void *right) {

@@ -138,3 +138,16 @@ def test_install_writes_what_the_kernel_needs(tmp_path):
     assert spec["env"]["AKERNEL_CACHE_KEY_FILE"] == "/etc/team.key"
     done = install("--cache-url", "http://:sesame@example.org")
     assert done.returncode == 2 and "redis://" in done.stderr and "sesame" not in done.stderr
+
+
+def test_a_collection_that_a_kernel_starts(tmp_path):
+    entry = damaged(tmp_path, age=3 * 86400)
+    env = {**os.environ, "AKERNEL_CACHE_MAX_DAYS": "2"}
+    helper = ROOT / ".local/libexec/akernel/akernel-cache"
+    assert subprocess.run([helper, "collect", tmp_path / "cache"], env=env).returncode == 0
+    # It detaches, so what it leaves behind last says that it is done.
+    end = time.monotonic() + 60
+    while not (tmp_path / "cache/usage").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert (tmp_path / "cache/usage").read_text() == "0\n" and not entry.exists()
+    assert subprocess.run([helper], capture_output=True).returncode == 2

@@ -24,7 +24,26 @@ struct peer {
     struct ak_keyring *ring;
     struct ak_store *store;
     struct ak_remote *remote;
+    const char *word; /* where the last entry came from */
 };
+
+static bool fetch(void *context, const struct ak_digest *key) {
+    struct peer *peer = context;
+    bool found = ak_remote_fetch(peer->remote, key);
+    peer->word = found ? "shared" : peer->word;
+    return found;
+}
+
+static void stored(void *context, const struct ak_digest *key) {
+    struct peer *peer = context;
+    ak_remote_offer(peer->remote, key);
+}
+
+static void stored_variant(void *context, const struct ak_digest *key,
+                           const struct ak_digest *entry) {
+    struct peer *peer = context;
+    ak_remote_offer_variant(peer->remote, key, entry);
+}
 
 static struct ak_digest name(const struct peer *peer, unsigned number) {
     struct ak_hash *hash = aligned_alloc(64, (sizeof(*hash) + 63) & ~(size_t)63);
@@ -48,23 +67,16 @@ static const char *put(struct peer *peer, unsigned number, size_t len) {
                              .label = ak_bytes("x", 1)};
     int r = ak_store_put(peer->store, &key, &entry, true, NULL, &reason);
     free(bytes);
-    if (r)
-        return "refused";
-    ak_remote_offer(peer->remote, &key);
-    return "stored";
+    return r ? "refused" : "stored";
 }
 
 static const char *get(struct peer *peer, unsigned number, size_t len) {
     AK_BUF_AUTO reason = {0};
     struct ak_loaded loaded;
     struct ak_digest key = name(peer, number);
-    const char *word = "local";
     ak_remote_begin(peer->remote);
+    peer->word = "local";
     int r = ak_store_get(peer->store, &key, &loaded, &reason);
-    if (r == AK_STORE_E_MISS && ak_remote_fetch(peer->remote, &key)) {
-        word = "shared";
-        r = ak_store_get(peer->store, &key, &loaded, &reason);
-    }
     if (r)
         return "miss";
     char *bytes = world_bytes(len, number);
@@ -76,7 +88,7 @@ static const char *get(struct peer *peer, unsigned number, size_t len) {
     assert(strcmp(loaded.label, "x") == 0);
     free(bytes);
     ak_loaded_done(&loaded);
-    return word;
+    return peer->word;
 }
 
 static const char *variant(struct peer *peer, unsigned number, unsigned other) {
@@ -84,7 +96,6 @@ static const char *variant(struct peer *peer, unsigned number, unsigned other) {
     struct ak_digest key = name(peer, number), entry = name(peer, other);
     if (ak_store_put_variant(peer->store, &key, ak_bytes("file", 4), &entry, &reason))
         return "refused";
-    ak_remote_offer_variant(peer->remote, &key, &entry);
     return "stored";
 }
 
@@ -141,6 +152,8 @@ int main(int argc, char **argv) {
         printf("%s\n", ak_buf_str(&message));
         return 1;
     }
+    struct ak_store_tier tier = {&peer, fetch, stored, stored_variant};
+    ak_store_set_tier(peer.store, &tier);
     printf("ready\n");
     fflush(stdout);
     while (fgets(line, sizeof(line), stdin)) {
