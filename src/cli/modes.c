@@ -9,7 +9,7 @@ static const struct {
     bool implemented;
 } known[] = {
     {"async", true},      {"cache", true},  {"chained", true},
-    {"concurrent", true}, {"multi", false}, {"react", false},
+    {"concurrent", true}, {"multi", false}, {"react", true},
 };
 
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))

@@ -488,18 +488,19 @@ void ak_plan_spread(struct ak_plan *plan) {
     ak_list_for_each(entry, next, &reached) {
         struct ak_node *node = in_spread(entry);
         bool runs = node->wanted || (!node->behind && !node->frozen && !plan->lazy);
+        bool left = node->behind;
         ak_list_remove(entry);
         node->marked = node->behind = false;
         grown = grown || runs;
         if (runs)
             take_in(plan, node);
         else
-            plan->ops->outdated(plan->owner, node);
+            plan->ops->outdated(plan->owner, node, left);
     }
     ak_list_for_each(entry, next, &behind_frozen) {
         ak_list_remove(entry);
         in_spread(entry)->marked = false;
-        plan->ops->outdated(plan->owner, in_spread(entry));
+        plan->ops->outdated(plan->owner, in_spread(entry), false);
     }
     if (grown)
         count(plan);
@@ -602,7 +603,7 @@ static void leave_to_request(struct ak_plan *plan, struct ak_node *node) {
         if (behind->place != AK_PLAN_WAITING || behind->wanted)
             continue;
         (void)ak_plan_settle(plan, behind, AK_NODE_STALE);
-        plan->ops->outdated(plan->owner, behind);
+        plan->ops->outdated(plan->owner, behind, true);
     }
 }
 
@@ -618,7 +619,7 @@ static struct ak_node *least_waiting(struct ak_plan *plan) {
     return least;
 }
 
-static struct ak_node *pop(struct ak_plan *plan) {
+static struct ak_node *first(struct ak_plan *plan) {
     if (!plan->graph->heap_size && plan->n_waiting && !plan->n_given)
         count(plan);
     if (plan->graph->heap_size)
@@ -668,10 +669,15 @@ static struct ak_verdict judge(struct ak_plan *plan, const struct ak_node *node)
     return verdict;
 }
 
-struct ak_node *ak_plan_next(struct ak_plan *plan, struct ak_verdict *ret_verdict) {
+struct ak_node *ak_plan_peek(struct ak_plan *plan) {
     struct ak_node *node;
-    while ((node = pop(plan)) && node->held && !node->wanted)
+    while ((node = first(plan)) && node->held && !node->wanted)
         leave_to_request(plan, node);
+    return node;
+}
+
+struct ak_node *ak_plan_next(struct ak_plan *plan, struct ak_verdict *ret_verdict) {
+    struct ak_node *node = ak_plan_peek(plan);
     if (!node)
         return NULL;
     heap_remove(plan->graph, node);

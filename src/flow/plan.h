@@ -19,9 +19,10 @@ struct ak_plan_ops {
     /* The cell became part of the plan. It may be running: then that run is of no use
      * any more, and the cell comes again when it is settled. */
     void (*added)(void *owner, struct ak_node *node);
-    /* The cell is out of date and is not going to be run: behind a frozen one, left to
-     * the request that it has in the queue, or because the plan is lazy. */
-    void (*outdated)(void *owner, struct ak_node *node);
+    /* The cell is out of date and is not going to be run: behind a frozen one or
+     * because the plan is lazy; or, with left set, because it or one above it has a
+     * request in the queue, which will bring it up to date. */
+    void (*outdated)(void *owner, struct ak_node *node, bool left);
 };
 
 struct ak_verdict {
@@ -50,6 +51,8 @@ void ak_plan_seed_stale_above(struct ak_plan *plan, struct ak_node *node);
  * the cycles. */
 void ak_plan_spread(struct ak_plan *plan);
 
+/* Who comes next, or NULL. */
+struct ak_node *ak_plan_peek(struct ak_plan *plan);
 /* The next cell that can be judged, or NULL: nothing is ready. It is marked running and
  * has to be settled. */
 struct ak_node *ak_plan_next(struct ak_plan *plan, struct ak_verdict *ret_verdict);

@@ -82,7 +82,7 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
         return;
     }
     bool exits = request->exits;
-    ak_stream_flush(kernel, request->id);
+    ak_stream_flush(kernel, frame->flags & AK_FRAME_F_FLUSH ? 0 : request->id);
     /* Everything that had arrived by now is ahead of SENT, and is aborted with it. */
     if (frame->flags & AK_FRAME_F_ABORTING)
         ak_dispatch_channel(kernel, AK_CHANNEL_SHELL, AK_MESSAGES_WAITING);

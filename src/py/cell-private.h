@@ -37,6 +37,7 @@ struct ak_cell {
     PyObject *shell_key; /* owned: what ak_shell_outdated compares, or NULL */
     PyObject *shell_result; /* owned: IPython's ExecutionResult, or NULL */
     PyObject *expressions;  /* owned: user_expressions, a dict, or NULL */
+    PyObject *front;        /* owned: the request's metadata, a dict, or NULL */
     PyObject *failure;    /* owned: the exception that compiling ended with, or NULL */
     PyObject *filename;   /* owned: str that its code objects carry, or NULL */
     PyObject *body;       /* owned: code, or NULL when there are no statements */
@@ -59,6 +60,14 @@ struct ak_cell {
     bool ended; /* the shell heard of its end */
     bool interrupted;
     bool failed;
+    bool abandoned; /* cancelled for another run: its end is not shown */
+    bool again;     /* has no request of its own: runs again in the name of another */
+    bool reactive;  /* a name that nobody has yet is no error */
+    bool by_interrupt;
+    bool draining;
+    char *missing; /* owned: the name that a reactive cell ended for, or NULL */
+    char *ename;   /* owned: the class of the exception that it ended with, or NULL */
+    void *tag;     /* its owner's */
     bool asked_exit;
     char stamp[AK_CLOCK_STAMP_SIZE]; /* metadata.started */
 
@@ -87,12 +96,27 @@ PyObject *ak_step_coroutine(struct ak_cell *cell);
  * when it is over. */
 int ak_step_offset(const struct ak_cell *cell);
 
+/* late.c: routes one display of the running request; see ak_late_begin. 1 when it was
+ * caught, 0 when it is to be published, perhaps with a display_id put into content, -1
+ * with an exception set. */
+int ak_late_route(struct ak_state *state, enum ak_output output, PyObject *content);
+/* Text of a stream; the same. */
+int ak_late_route_text(struct ak_request *request, const char *text, size_t len);
+/* What an error shows, as text. */
+int ak_late_route_error(struct ak_request *request, const struct ak_fault *fault);
+
 /* outcome.c: makes the reply. Success, or the pending exception. Both publish what is
  * to be published and leave no exception. */
 void ak_outcome_succeed(struct ak_cell *cell);
 void ak_outcome_fail(struct ak_cell *cell);
+void ak_outcome_refuse(struct ak_cell *cell, const char *ename, const char *evalue);
 void ak_outcome_abort(struct ak_cell *cell);
 
+/* cell.c: counts it and says so: execute_input, In, the newest request of its cellId.
+ * 0, or -1 with an exception set. */
+int ak_cell_announce(struct ak_cell *cell);
+/* cell.c: whoever awaits the cell goes on. */
+void ak_cell_wake_waiters(struct ak_cell *cell);
 /* cell.c: takes the cell off its space, wakes waiters, hands it to its owner, who may
  * free it. */
 void ak_cell_finish(struct ak_cell *cell);

@@ -63,8 +63,9 @@ static void decode_content(struct ak_cell *cell, struct ak_bytes text) {
 static void decode_metadata(struct ak_cell *cell, struct ak_bytes text) {
     AK_PYREF metadata =
         text.len ? ak_json_decode(cell->space->state, text.data, text.len) : NULL;
-    PyObject *id = /* borrowed */
-        metadata && PyDict_Check(metadata) ? member(metadata, "cellId") : NULL;
+    if (metadata && PyDict_Check(metadata))
+        cell->front = Py_NewRef(metadata);
+    PyObject *id = cell->front ? member(cell->front, "cellId") : NULL; /* borrowed */
     if (id && PyUnicode_Check(id))
         Py_XSETREF(cell->request->cell_id, Py_NewRef(id));
     PyObject *tags = /* borrowed */
@@ -138,6 +139,9 @@ struct ak_cell *ak_cell_free(struct ak_cell *cell) {
     Py_CLEAR(cell->body);
     Py_CLEAR(cell->filename);
     Py_CLEAR(cell->failure);
+    Py_CLEAR(cell->front);
+    free(cell->missing);
+    free(cell->ename);
     Py_CLEAR(cell->expressions);
     Py_CLEAR(cell->shell_result);
     Py_CLEAR(cell->shell_key);
@@ -284,7 +288,7 @@ static int make_task(struct ak_cell *cell) {
     return cell->task ? 0 : -1;
 }
 
-static int start(struct ak_cell *cell) {
+int ak_cell_announce(struct ak_cell *cell) {
     struct ak_space *space = cell->space;
     struct ak_request *request = cell->request;
     if (request->store_history)
@@ -306,9 +310,13 @@ static int start(struct ak_cell *cell) {
                                request->execution_count) < 0 ||
          ak_shell_record(cell) < 0))
         return -1;
-    if (succeed_older(cell) < 0)
+    return succeed_older(cell);
+}
+
+static int start(struct ak_cell *cell) {
+    if (!cell->again && ak_cell_announce(cell) < 0)
         return -1;
-    Py_XSETREF(space->state->newest, Py_NewRef((PyObject *)request));
+    Py_XSETREF(cell->space->state->newest, Py_NewRef((PyObject *)cell->request));
     return make_task(cell);
 }
 
@@ -339,7 +347,16 @@ void ak_cell_interrupt(struct ak_cell *cell) {
         Py_XDECREF(ak_fault_fetch());
 }
 
-static void wake_waiters(struct ak_cell *cell) {
+void ak_cell_abandon(struct ak_cell *cell) {
+    if (!cell->task || cell->phase == AK_CELL_OVER)
+        return;
+    cell->abandoned = true;
+    AK_PYREF done = PyObject_CallMethod(cell->task, "cancel", NULL);
+    if (!done)
+        Py_XDECREF(ak_fault_fetch());
+}
+
+void ak_cell_wake_waiters(struct ak_cell *cell) {
     AK_PYREF waiters = AK_TAKE(cell->waiters);
     for (Py_ssize_t i = 0; waiters && i < PyList_GET_SIZE(waiters); i++) {
         PyObject *future = PyList_GET_ITEM(waiters, i); /* borrowed */
@@ -358,16 +375,18 @@ void ak_cell_finish(struct ak_cell *cell) {
     ak_list_remove(&cell->link);
     if (cell->context && ak_space_inherit_context(cell->space, cell->context) < 0)
         Py_XDECREF(ak_fault_fetch());
-    wake_waiters(cell);
+    ak_cell_wake_waiters(cell);
     cell->ops->finished(cell->owner, cell);
 }
 
 void ak_cell_abort(struct ak_cell *cell) {
+    if (succeed_older(cell) < 0)
+        Py_XDECREF(ak_fault_fetch());
     ak_outcome_abort(cell);
     cell->phase = AK_CELL_OVER;
     cell->request->finished = true;
     ak_list_remove(&cell->link);
-    wake_waiters(cell);
+    ak_cell_wake_waiters(cell);
 }
 
 bool ak_cell_failed(const struct ak_cell *cell) {

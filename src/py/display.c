@@ -36,6 +36,21 @@ static int no_memory(int r) {
     return r ? -1 : 0;
 }
 
+/* A result that may change later is a display with an id: front ends cannot change an
+ * execute_result. */
+static int show_in_slot(struct ak_state *state, PyObject *data, PyObject *metadata) {
+    AK_PYREF dict = Py_BuildValue("{s:O,s:O,s:{}}", "data", data, "metadata", metadata,
+                                  "transient");
+    int caught = dict ? ak_late_route(state, AK_OUTPUT_DISPLAY_DATA, dict) : -1;
+    AK_BUF_AUTO content = {0};
+    if (caught)
+        return caught < 0 ? -1 : 0;
+    if (ak_json_encode(state, dict, &content) < 0)
+        return -1;
+    return ak_host_publish_json(state, AK_OUTPUT_DISPLAY_DATA,
+                                ak_request_output_id(state), &content);
+}
+
 int ak_display_result(struct ak_state *state, PyObject *value, long execution_count) {
     int itself = ak_bundle_display_itself(state, value);
     if (itself)
@@ -47,6 +62,11 @@ int ak_display_result(struct ak_state *state, PyObject *value, long execution_co
     if (PyDict_GET_SIZE(data) == 0)
         return 0; /* every form of it failed, and that was reported */
     ak_display_keep_text(state, data);
+    struct ak_request *request = ak_request_output(state); /* borrowed */
+    if (request && (request->slots || request->caught))
+        return show_in_slot(state, data, metadata);
+    if (request)
+        request->spoke = true;
     AK_BUF_AUTO content = {0};
     if (no_memory(ak_buf_addf(
             &content, "{\"execution_count\": %ld, \"data\": ", execution_count)) < 0 ||
@@ -107,6 +127,11 @@ static PyObject *py_publish(PyObject *module, PyObject *args) {
         return NULL;
     if (output < 0 || output > AK_OUTPUT_COMM_CLOSE)
         return PyErr_Format(PyExc_ValueError, "there is no output %d", output);
+    int caught = ak_late_route(state, (enum ak_output)output, content);
+    if (caught < 0)
+        return NULL;
+    if (caught)
+        Py_RETURN_NONE;
     AK_CLEANUP(outgoing_done) struct outgoing outgoing = {0};
     if (ak_json_encode(state, content, &outgoing.content) < 0 ||
         (!Py_IsNone(metadata) &&

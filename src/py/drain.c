@@ -73,6 +73,7 @@ static void drained(void *context) {
             ak_report_failure(state, cell->request, text, NULL);
         Py_XDECREF(ak_fault_fetch());
     }
+    cell->draining = false;
     void (*done)(void *, struct ak_cell *) = drain->done;
     Py_CLEAR(drain->tasks);
     free(drain);
@@ -110,8 +111,10 @@ bool ak_cell_drain(struct ak_cell *cell, double seconds,
     drain->cell = cell;
     drain->done = done;
     drain->tasks = unfinished_tasks(state, cell->request);
-    if (drain->tasks && wait_for(state, drain, seconds) == 0)
+    if (drain->tasks && wait_for(state, drain, seconds) == 0) {
+        cell->draining = true;
         return true;
+    }
     Py_XDECREF(ak_fault_fetch());
     Py_CLEAR(drain->tasks);
     free(drain);

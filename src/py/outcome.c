@@ -6,6 +6,9 @@
  */
 #include "py/cell-private.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "py/bundle-private.h"
 #include "py/convert-private.h"
 #include "py/shell-private.h"
@@ -147,40 +150,118 @@ static void remember(PyObject *exception) {
 static const char exit_hint[] =
     "SystemExit ends a cell, not the kernel. To end the kernel use exit() or quit().";
 
+/* The name that a NameError is about when nobody has it: new reference, or NULL. */
+static PyObject *missing_name(struct ak_cell *cell, PyObject *exception) {
+    if (!cell->reactive || !Py_IS_TYPE(exception, (PyTypeObject *)PyExc_NameError))
+        return NULL;
+    AK_PYREF name = PyObject_GetAttrString(exception, "name");
+    int known =
+        name && PyUnicode_Check(name) ? PyDict_Contains(cell->space->names, name) : 1;
+    PyObject *builtins = PyEval_GetBuiltins(); /* borrowed */
+    if (!known && builtins)
+        known = PyDict_Contains(builtins, name);
+    if (PyErr_Occurred())
+        Py_XDECREF(ak_fault_fetch());
+    return known ? NULL : Py_NewRef(name);
+}
+
+/* A name that nobody has yet: the cell waits for it, and its reply says no more. */
+static bool wait_for_name(struct ak_cell *cell, PyObject *exception) {
+    AK_PYREF name = missing_name(cell, exception);
+    const char *text = name ? PyUnicode_AsUTF8(name) : NULL;
+    cell->missing = text ? strdup(text) : NULL;
+    if (PyErr_Occurred())
+        Py_XDECREF(ak_fault_fetch());
+    if (!cell->missing)
+        return false;
+    int r = ak_buf_add_str(&cell->reply, "{\"status\": \"ok\"");
+    if (!r)
+        r = add_common(cell, false);
+    add_metadata(cell, "ok");
+    settle(cell, r);
+    return true;
+}
+
+void ak_cell_reply_interrupt(struct ak_cell *cell) {
+    ak_buf_clear(&cell->reply);
+    ak_buf_clear(&cell->metadata);
+    cell->failed = true;
+    int r = ak_buf_add_str(&cell->reply, "{\"status\": \"error\", \"ename\": "
+                                         "\"KeyboardInterrupt\", \"evalue\": \"\", "
+                                         "\"traceback\": [\"KeyboardInterrupt\"]");
+    if (!r)
+        r = add_common(cell, false);
+    add_metadata(cell, "error");
+    settle(cell, r);
+}
+
+/* Says on iopub what the cell raised. members are those of the error. */
+static int tell(struct ak_cell *cell, const struct ak_fault *fault, bool silent,
+                struct ak_buf *members) {
+    cell->failed = true;
+    free(cell->ename);
+    cell->ename = fault->ename ? strdup(fault->ename) : NULL;
+    int r = ak_fault_add_json(fault, members);
+    if (!r && !silent && !ak_late_route_error(cell->request, fault)) {
+        AK_BUF_AUTO content = {0};
+        if (ak_buf_addf(&content, "{%s}", ak_buf_str(members)) == 0)
+            (void)ak_host_publish_json(cell->space->state, AK_OUTPUT_ERROR,
+                                       cell->request->id, &content);
+        Py_XDECREF(ak_fault_fetch());
+    }
+    return r;
+}
+
+static void reply_error(struct ak_cell *cell, int r, const struct ak_buf *members) {
+    if (!r)
+        r = ak_buf_addf(&cell->reply, "{\"status\": \"error\", %s",
+                        ak_buf_str(members));
+    if (!r)
+        r = add_common(cell, false);
+    add_metadata(cell, "error");
+    settle(cell, r);
+}
+
+void ak_outcome_refuse(struct ak_cell *cell, const char *ename, const char *evalue) {
+    struct ak_fault fault = {.ename = strdup(ename), .evalue = strdup(evalue)};
+    AK_BUF_AUTO line = {0};
+    AK_BUF_AUTO members = {0};
+    if (ak_buf_addf(&line, "\x1b[31m%s\x1b[39m: %s", ename, evalue) == 0)
+        ak_fault_add_line(&fault, ak_buf_str(&line));
+    int r = tell(cell, &fault, false, &members);
+    ak_fault_done(&fault);
+    reply_error(cell, r, &members);
+}
+
+static void end_for_shell(struct ak_cell *cell, PyObject *exception) {
+    if (ak_shell_end(cell, exception) < 0)
+        Py_XDECREF(ak_fault_fetch());
+}
+
 void ak_outcome_fail(struct ak_cell *cell) {
     struct ak_state *state = cell->space->state;
     AK_PYREF raised = ak_fault_fetch();
     AK_PYREF exception = cell->interrupted && is_cancellation(raised)
                              ? as_interrupt(raised)
                              : Py_NewRef(raised);
+    if (cell->abandoned || wait_for_name(cell, exception)) {
+        end_for_shell(cell, exception);
+        return;
+    }
+    cell->by_interrupt =
+        PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt);
     struct ak_fault fault = {0};
     ak_fault_describe(state, exception, &fault);
     enum ak_shell_words words = ak_shell_describe(state, exception, &fault);
     if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
         ak_fault_add_line(&fault, exit_hint);
-    cell->failed = true;
-
     AK_BUF_AUTO members = {0};
-    int r = ak_fault_add_json(&fault, &members);
+    int r = tell(cell, &fault, words == AK_SHELL_SILENT, &members);
     ak_fault_done(&fault);
     remember(exception);
-    if (!r && words != AK_SHELL_SILENT) {
-        AK_BUF_AUTO content = {0};
-        if (ak_buf_addf(&content, "{%s}", ak_buf_str(&members)) == 0)
-            (void)ak_host_publish_json(state, AK_OUTPUT_ERROR, cell->request->id,
-                                       &content);
-        Py_XDECREF(ak_fault_fetch());
-    }
     ak_shell_post_mortem(state, exception);
-    if (ak_shell_end(cell, exception) < 0)
-        Py_XDECREF(ak_fault_fetch());
-    if (!r)
-        r = ak_buf_addf(&cell->reply, "{\"status\": \"error\", %s",
-                        ak_buf_str(&members));
-    if (!r)
-        r = add_common(cell, false);
-    add_metadata(cell, "error");
-    settle(cell, r);
+    end_for_shell(cell, exception);
+    reply_error(cell, r, &members);
 }
 
 void ak_outcome_abort(struct ak_cell *cell) {

@@ -20,6 +20,7 @@ static int request_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(r->cell_id);
     Py_VISIT(r->heir);
     Py_VISIT(r->header);
+    Py_VISIT(r->caught);
     return 0;
 }
 
@@ -28,6 +29,8 @@ static int request_clear(PyObject *self) {
     Py_CLEAR(r->cell_id);
     Py_CLEAR(r->heir);
     Py_CLEAR(r->header);
+    Py_CLEAR(r->slots);
+    Py_CLEAR(r->caught);
     return 0;
 }
 
@@ -35,7 +38,7 @@ static void request_dealloc(PyObject *self) {
     struct ak_request *r = (struct ak_request *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (r->state && r->id && !r->state->forked)
+    if (r->state && r->id && !r->alias && !r->state->forked)
         r->state->ops->release(r->state->host, &r->id, 1);
     request_clear(self);
     ak_space_unref(r->space);

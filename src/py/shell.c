@@ -246,10 +246,11 @@ int ak_shell_begin(struct ak_cell *cell) {
     struct ak_request *request = cell->request;
     if (!state->shell)
         return 0;
-    AK_PYREF result = call(state, "_begin", "(OOOOO)", cell->source,
-                           cell->python ? cell->python : cell->source,
-                           request->store_history ? Py_True : Py_False,
-                           request->silent ? Py_True : Py_False, request->cell_id);
+    AK_PYREF result =
+        call(state, "_begin", "(OOOOO)", cell->source,
+             cell->python ? cell->python : cell->source,
+             request->store_history && !request->alias ? Py_True : Py_False,
+             request->silent ? Py_True : Py_False, request->cell_id);
     Py_XSETREF(cell->shell_result, Py_XNewRef(result));
     return result ? 0 : -1;
 }

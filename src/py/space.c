@@ -175,12 +175,26 @@ int ak_space_keep_result(struct ak_space *space, PyObject *value, long count) {
     return 0;
 }
 
+/* A cell that runs again changes its own entry of Out, but it is not the last result.
+ */
+static int keep_again(struct ak_space *space, PyObject *value, long count) {
+    AK_PYREF number = PyLong_FromLong(count);
+    int has = number ? PyDict_Contains(space->out, number) : -1;
+    if (has <= 0)
+        return has;
+    return PyDict_SetItem(space->out, number, value) < 0
+               ? -1
+               : set_numbered(space, "_", count, value);
+}
+
 int ak_space_show_result(struct ak_space *space, PyObject *value) {
     struct ak_request *request = ak_request_current(space->state);
     if (Py_IsNone(value) || !request)
         return 0;
     long count = request->execution_count;
-    if (request->store_history && ak_space_keep_result(space, value, count) < 0)
+    if (request->alias
+            ? keep_again(space, value, count) < 0
+            : request->store_history && ak_space_keep_result(space, value, count) < 0)
         return -1;
     return ak_display_result(space->state, value, count);
 }

@@ -82,6 +82,12 @@ struct ak_request {
     bool store_history;
     bool finished;    /* its reply has gone out */
     bool callback;    /* a message to a comm: what it starts belongs to its heir */
+    bool alias;       /* the id belongs to another Request: a cell that runs again */
+    bool spoke;       /* something was shown in its name */
+    PyObject *slots;  /* str or NULL: displays get ids that begin with it (late.c) */
+    PyObject *caught; /* list or NULL: what is shown is caught here (late.c) */
+    unsigned n_slots;
+    bool marked;      /* there is a place for a mark above what it shows */
     unsigned n_tasks; /* tasks that were created in its name */
     long execution_count;
 };

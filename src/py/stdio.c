@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "py/cell-private.h"
 #include "py/convert-private.h"
 #include "py/fault-private.h"
 #include "py/record-private.h"
@@ -112,7 +113,11 @@ static int write_bytes(struct ak_state *state, struct stream *stream, const char
     }
     if (state->forked)
         return write_lines(stream, text, len);
-    uint64_t request = ak_request_output_id(state);
+    struct ak_request *owner = ak_request_output(state); /* borrowed */
+    uint64_t request = owner ? owner->id : 0;
+    int caught = owner ? ak_late_route_text(owner, text, len) : 0;
+    if (caught)
+        return caught < 0 ? -1 : 0;
     unsigned long self = PyThread_get_thread_ident();
     if (stream->writer == self) {
         stream->kept_request = request;

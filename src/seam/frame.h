@@ -91,6 +91,8 @@ enum {
     AK_FRAME_F_DONE = 1u << 0,
     /* On a REPLY: the worker aborts execute requests from now on, until SENT. */
     AK_FRAME_F_ABORTING = 1u << 1,
+    /* On a REPLY: what others printed comes before it. */
+    AK_FRAME_F_FLUSH = 1u << 2,
     /* On PUBLISH of kind AK_KIND_EXECUTE_INPUT and so on: reserved, zero. */
 };
 

@@ -121,6 +121,10 @@ static int parse(struct ak_worker_config *config, json_t *root) {
             config->chaining = AK_CHAINING_CONCURRENT;
         else if (name && strcmp(name, "cache") == 0)
             config->cache = true;
+        else if (name && strcmp(name, "react") == 0)
+            config->react = true;
+        else if (name && strcmp(name, "lazy") == 0)
+            config->lazy = true;
     }
     return 0;
 }

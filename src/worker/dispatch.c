@@ -3,6 +3,7 @@
  * What a worker does with each kind of request. Everything but execution is answered
  * when the loop reaches it, in the order of arrival.
  */
+#include "worker/react.h"
 #include "worker/worker-private.h"
 
 #include "base/log.h"
@@ -63,6 +64,8 @@ static void answer(struct ak_session *session, const struct ak_frame *frame) {
         ak_scope_enter(&scope, session->space, frame->id, frame->parts[PART_HEADER]);
     bool comm = frame->kind == AK_KIND_COMM_OPEN || frame->kind == AK_KIND_COMM_MSG ||
                 frame->kind == AK_KIND_COMM_CLOSE;
+    if (comm && session->react)
+        ak_react_message_begin(session->react, frame->id);
     if (!r && comm) {
         struct ak_comm_message message = {
             .verb = comm_verb(frame->kind),
@@ -80,7 +83,8 @@ static void answer(struct ak_session *session, const struct ak_frame *frame) {
     if (r < 0)
         ak_error("a %s could not be answered: no memory", ak_kind_name(frame->kind));
     if (comm) {
-        finish_comm(worker, frame);
+        if (!session->react || !ak_react_message_end(session->react))
+            finish_comm(worker, frame);
         return;
     }
     static const char failed[] = "{\"status\": \"error\", \"ename\": \"MemoryError\", "

@@ -8,6 +8,7 @@
  * recognised by the fence that the kernel process puts behind it: until SENT comes
  * back, every execute_request that is taken is aborted.
  */
+#include "worker/react.h"
 #include "worker/worker-private.h"
 
 enum {
@@ -22,10 +23,13 @@ static void done(void *owner, struct ak_cell *cell) {
     struct ak_session *session = owner;
     struct ak_frame frame = {.type = AK_FRAME_DONE, .id = ak_cell_id(cell), .fd = -1};
     ak_worker_send(session->worker, &frame);
-    ak_cell_free(cell);
+    if (!ak_cell_tag(cell))
+        ak_cell_free(cell);
 }
 
 static void abort_cell(struct ak_session *session, struct ak_cell *cell) {
+    if (session->react)
+        ak_react_dropped(session->react, cell);
     ak_schedule_remove(session->schedule, cell);
     ak_cell_abort(cell);
     ak_worker_reply(session->worker, ak_cell_id(cell), ak_cell_reply(cell),
@@ -37,38 +41,55 @@ static void abort_waiting(struct ak_session *session) {
     struct ak_list *cursor = NULL;
     struct ak_cell *cell;
     while ((cell = ak_schedule_next(session->schedule, &cursor))) {
-        if (!ak_cell_started(cell))
+        if (!ak_cell_started(cell) && !ak_react_has(cell))
             abort_cell(session, cell);
     }
+    if (session->react)
+        ak_react_abort_waiting(session->react);
 }
 
-static void finished(void *owner, struct ak_cell *cell) {
-    struct ak_session *session = owner;
+void ak_execute_start_aborting(struct ak_session *session) {
+    session->n_aborting++;
+    abort_waiting(session);
+}
+
+void ak_execute_reply(struct ak_session *session, struct ak_cell *cell, bool begun) {
     ak_schedule_remove(session->schedule, cell);
     bool aborting = ak_cell_failed(cell) && ak_cell_stop_on_error(cell);
     bool draining = ak_cell_drain(cell, session->worker->drain_seconds, done);
     if (ak_cell_stores_history(cell))
         ak_history_add(session->history, ak_cell_execution_count(cell),
                        ak_cell_source(cell), ak_cell_result(cell));
-    session->n_aborting += aborting;
+    session->n_aborting += aborting && !begun;
     ak_worker_reply(session->worker, ak_cell_id(cell), ak_cell_reply(cell),
                     ak_cell_reply_metadata(cell),
                     (draining ? 0u : AK_FRAME_F_DONE) |
+                        (session->react ? AK_FRAME_F_FLUSH : 0u) |
                         (aborting ? AK_FRAME_F_ABORTING : 0u));
-    if (!draining)
+    if (!draining && !ak_cell_tag(cell))
         ak_cell_free(cell);
-    if (aborting)
+    if (aborting && !begun)
         abort_waiting(session);
     ak_schedule_run(session->schedule);
 }
 
+static void finished(void *owner, struct ak_cell *cell) {
+    struct ak_session *session = owner;
+    if (ak_cell_tag(cell))
+        ak_react_finished(session->react, cell);
+    else
+        ak_execute_reply(session, cell, false);
+}
+
 static void suspended(void *owner, struct ak_cell *cell) {
     struct ak_session *session = owner;
+    if (ak_cell_tag(cell))
+        ak_react_suspended(session->react, cell);
     if (ak_schedule_waiting(session->schedule))
         ak_schedule_run(session->schedule);
 }
 
-static const struct ak_cell_ops cell_ops = {
+const struct ak_cell_ops ak_execute_cell_ops = {
     .suspended = suspended,
     .finished = finished,
 };
@@ -89,7 +110,8 @@ bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame
         .content = frame->parts[PART_CONTENT],
     };
     AK_CLEANUP(ak_cell_freep) struct ak_cell *cell = NULL;
-    if (ak_cell_new(&cell, session->space, &request, &cell_ops, session) < 0) {
+    if (ak_cell_new(&cell, session->space, &request, &ak_execute_cell_ops, session) <
+        0) {
         refuse(session->worker, frame->id);
         return false;
     }
@@ -102,6 +124,8 @@ bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame
         return false;
     }
     struct ak_cell *added = AK_TAKE(cell);
+    if (session->react)
+        ak_react_arrived(session->react, added);
     ak_schedule_run(session->schedule);
     return ak_cell_started(added);
 }
@@ -117,4 +141,6 @@ void ak_execute_interrupt(struct ak_session *session) {
     abort_waiting(session);
     while ((cell = ak_schedule_next(session->schedule, &cursor)))
         ak_cell_interrupt(cell);
+    if (session->react)
+        ak_react_interrupt(session->react);
 }

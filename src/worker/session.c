@@ -6,11 +6,15 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "worker/react.h"
 #include "worker/worker-private.h"
 
 AK_LOG_MODULE("session");
 
 static void start_cell(void *owner, struct ak_cell *cell) {
+    struct ak_session *session = owner;
+    if (session->react && ak_react_start(session->react, cell))
+        return;
     if (ak_cell_start(cell) < 0)
         ak_error("a cell could not be started: no memory");
 }
@@ -28,6 +32,8 @@ int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker) {
         r = ak_schedule_new(&session->schedule, session->space, &schedule_ops, session);
     if (!r)
         r = ak_history_new(&session->history);
+    if (!r && worker->config.react)
+        r = ak_react_new(&session->react, session, worker->config.lazy);
     if (r)
         return ak_error_trace(r);
     *ret_session = AK_TAKE(session);
@@ -37,6 +43,7 @@ int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker) {
 struct ak_session *ak_session_free(struct ak_session *session) {
     if (!session)
         return NULL;
+    session->react = ak_react_free(session->react);
     session->schedule = ak_schedule_free(session->schedule);
     session->space = ak_space_free(session->space);
     session->history = ak_history_free(session->history);

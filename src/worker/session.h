@@ -12,6 +12,7 @@
 #include "worker/history.h"
 #include "worker/schedule.h"
 
+struct ak_react;
 struct ak_worker;
 
 struct ak_session {
@@ -19,7 +20,8 @@ struct ak_session {
     struct ak_space *space;
     struct ak_schedule *schedule;
     struct ak_history *history;
-    unsigned n_aborting; /* error replies of which SENT has not come back */
+    struct ak_react *react; /* NULL when the mode is off */
+    unsigned n_aborting;    /* error replies of which SENT has not come back */
 };
 
 int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker);

@@ -22,6 +22,8 @@ struct ak_worker_config {
         facts; /* START as it came: what user code may ask about this kernel */
     enum ak_chaining chaining;
     bool cache;
+    bool react;
+    bool lazy; /* react runs nothing but what is asked for */
 };
 
 struct ak_worker {
@@ -37,6 +39,7 @@ struct ak_worker {
     double drain_seconds;            /* AKERNEL_DRAIN */
     bool forked;   /* child of a fork: everything of the seam is gone */
     bool flushing; /* a callback that flushes the link's queue is on its way */
+    bool looking;  /* inside ak_worker_look_ahead */
     bool stopping;
 };
 
@@ -59,6 +62,14 @@ bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
 
 /* execute.c: an execute_request; what an interrupt does to cells; the end of aborting.
  */
+/* Sends the reply of a cell that is over and lets the schedule go on. The cell stays
+ * its owner's when it has a tag; else it is freed, now or when it is drained. */
+void ak_execute_reply(struct ak_session *session, struct ak_cell *cell, bool begun);
+/* Before the reply of a cell that failed (begun, above): aborts what waits. */
+void ak_execute_start_aborting(struct ak_session *session);
+extern const struct ak_cell_ops ak_execute_cell_ops;
+/* Takes what waits in the seam, for whoever wants to know what is in the queue. */
+void ak_worker_look_ahead(struct ak_worker *worker);
 bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame);
 void ak_execute_interrupt(struct ak_session *session);
 void ak_execute_sent(struct ak_session *session);

@@ -26,6 +26,7 @@
 AK_LOG_MODULE("worker");
 
 #define BATCH 16
+#define LOOK_AHEAD 4096
 #define DRAIN_SECONDS_DEFAULT 1.0
 #define DRAIN_SECONDS_MAX 3600.0
 
@@ -83,6 +84,27 @@ static void readable(void *context) {
         handle(worker, &frame, &started);
         ak_frame_done(&frame);
     }
+}
+
+void ak_worker_look_ahead(struct ak_worker *worker) {
+    struct ak_frame frame;
+    int r = 0;
+    if (worker->looking || worker->stopping || worker->forked)
+        return;
+    worker->looking = true;
+    for (int i = 0; i < LOOK_AHEAD && !worker->stopping; i++) {
+        bool started;
+        r = ak_link_receive(worker->link, &frame);
+        if (r == AK_LINK_E_MALFORMED)
+            continue;
+        if (r)
+            break;
+        handle(worker, &frame, &started);
+        ak_frame_done(&frame);
+    }
+    worker->looking = false;
+    if (r && r != AK_LINK_E_AGAIN && r != AK_LINK_E_MALFORMED)
+        stop(worker);
 }
 
 static void interrupted(void *context) {

@@ -34,7 +34,7 @@ static void added(void *owner, struct ak_node *node) {
     }
 }
 
-static void outdated(void *owner, struct ak_node *node) {
+static void outdated(void *owner, struct ak_node *node, bool left) {
 }
 
 static const struct ak_plan_ops ops = {exists, added, outdated};

@@ -32,7 +32,7 @@ static void added(void *owner, struct ak_node *node) {
     }
 }
 
-static void outdated(void *owner, struct ak_node *node) {
+static void outdated(void *owner, struct ak_node *node, bool left) {
     struct world *w = owner;
     ak_node_set_state(node, AK_NODE_STALE);
     strcat(w->outdated, ak_node_id(node));

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: MIT
+"""The reactive mode as a front end with cellIds sees it."""
+
+
+import pytest
+from notebook import Notebook
+
+COUNT = "__import__('builtins').__dict__.setdefault('_rc', []).append({!r})\n"
+
+
+@pytest.fixture
+def book(launch):
+    return Notebook(launch("react").ready_client())
+
+
+def counts(book):
+    (text,) = book.values("__import__('builtins').__dict__.get('_rc', [])")
+    return eval(text)
+
+
+def test_the_example(book):
+    assert book.run("1", "a = b + 1\na")["status"] == "ok"
+    assert book.waits("1") == "waiting for b" and book.error("1") is None
+    book.run("2", "b = 2")
+    assert book.result("1") == "3"
+    book.run("2", "b = 3")
+    assert book.result("1") == "4" and book.values("a", "b") == ["4", "3"]
+
+
+# cells as (id, source), then names and their values, "" for none
+CASES = {
+    "star-import": ([("1", "r = floor(2.5)"), ("2", "from math import *")], {"r": "2"}),
+    "globals()": ([("1", "r = q + 1"), ("2", "globals()['q'] = 5"), ("2", "globals()['q'] = 6")], {"r": "7"}),
+    "exec": ([("1", "r = q + 1"), ("2", "exec('q = 1')"), ("2", "exec('p = 1')")], {"r": "", "q": "", "p": "1"}),
+    "global-statement": (
+        [
+            ("1", "def put(v):\n    global g\n    g = v"),
+            ("2", "h = g + 1"),
+            ("3", "put(5)"),
+            ("3", "put(7)"),
+        ],
+        {"h": "8"},
+    ),
+    "builtin-shadowed": ([("1", "r = len('abc')"), ("2", "def len(x): return 42")], {"r": "42"}),
+    "builtin-back": ([("1", "r = len('abc')"), ("2", "def len(x): return 42"), ("2", "pass")], {"r": "3"}),
+    "name-dropped": ([("1", "x = 1\ny = 2"), ("2", "z = x"), ("1", "y = 2")], {"x": "", "z": "", "y": "2"}),
+    "self-update": ([("1", "x = x + 1")], {"x": ""}),
+    "augmented-elsewhere": ([("1", "x = 1"), ("2", "x += 1"), ("3", "y = x")], {"x": "2", "y": "2"}),
+    "del-comes-last": ([("1", "x = 1"), ("2", "y = x"), ("3", "del x"), ("1", "x = 3")], {"x": "", "y": "3"}),
+    "name-found-missing-at-run-time": (
+        [("1", "def f(): return late"), ("2", "r = f()"), ("3", "late = 4")],
+        {"r": "4"},
+    ),
+    "latest-wins": ([("1", "x = 1"), ("2", "y = x"), ("3", "x = 2"), ("1", "x = 5")], {"x": "5", "y": "5"}),
+    "same-import-twice": ([("1", "import math"), ("2", "import math"), ("1", "pass"), ("3", "r = math.floor(1.5)")], {"r": "1"}),
+    "nfkc": ([("1", "r = ﬁ + 1"), ("2", "fi = 1")], {"r": "2"}),
+    "diamond": (
+        [("1", "s = l - r"), ("2", "l = x + 1"), ("3", "r = x"), ("4", "x = 1"), ("4", "x = 50")],
+        {"s": "1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values(book, name):
+    cells, expected = CASES[name]
+    for cell, source in cells:
+        assert book.run(cell, source)["status"] == "ok"
+    assert dict(zip(expected, book.values(*expected))) == expected
+    assert all(book.error(cell) is None for cell, _ in cells)
+
+
+def test_every_kind_of_output_lands_in_its_cell(book):
+    book.run("1", "x = 1")
+    book.run("2", "print('x is', x)\ndisplay(x * 10)\nx + 1")
+    book.run("1", "x = 2")
+    assert book.text("2") == "x is 2\n" and book.result("2") == "3"
+    assert [o["type"] for o in book.areas["2"]] == ["stream", "display_data", "execute_result"]
+    assert book.areas["1"] == []
+
+
+def test_a_run_that_shows_nothing_clears(book):
+    book.run("1", "x = 1")
+    book.run("2", "if x == 1: print('one')")
+    assert book.text("2") == "one\n"
+    book.run("1", "x = 2")
+    assert book.areas["2"] == []
+
+
+def test_a_run_again_has_no_request_of_its_own(book):
+    book.run("1", "x = 1")
+    mid2 = book.send("2", "x")
+    book.wait(mid2)
+    mid = book.send("1", "x = 2")
+    messages = []
+    book.client.iopub_until(
+        lambda m: messages.append(m) or (m.type == "status" and m.content["execution_state"] == "idle")
+    )
+    late = [m.type for m in messages if m.parent["msg_id"] == mid2]
+    assert late == ["clear_output", "execute_result"]
+    result = next(m for m in messages if m.type == "execute_result")
+    assert result.content["execution_count"] == 2
+    reply = book.client.reply(mid)
+    assert reply.content["status"] == "ok" and reply.content["execution_count"] == 3
+    assert reply.metadata["started"]
+
+
+def test_a_failure_blocks_what_is_below_and_nothing_else(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = 1 / x")
+    book.run("3", "w = x + 1\nw")
+    book.run("4", "y + w")
+    assert book.result("4") == "3.0"
+    assert book.run("1", "x = 0")["status"] == "ok"
+    assert book.error("2") == "ZeroDivisionError" and book.result("3") == "1"
+    assert book.waits("4") == "waiting for y (In[2] (2) raised ZeroDivisionError)"
+    book.run("1", "x = 2")
+    assert book.result("4") == "3.5" and book.error("2") is None
+
+
+def test_what_a_failed_cell_bound_stays_but_nobody_reads_it(book):
+    book.run("2", "y = x")
+    assert book.run("1", "x = 5\nraise ValueError")["status"] == "error"
+    assert book.values("x", "y") == ["5", ""]
+
+
+def test_two_definers_are_named(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x")
+    book.run("3", "x = 2")
+    warning = book.text("3", "stderr")
+    assert "x is defined by two cells, In[1] (1) and In[3] (3)" in warning
+    assert book.values("y") == ["2"]
+
+
+def test_loop_variables_and_private_names_are_no_two_definers(book):
+    book.run("1", "for i in range(3): pass\n_p = 1")
+    book.run("2", "for i in range(5): pass\n_p = 2")
+    book.run("3", "_p")
+    book.run("2", "for i in range(5): pass\n_p = 2")
+    assert book.text("2", "stderr") == "" and book.result("3") == "2"
+
+
+def test_a_cycle_names_cells_and_names(book):
+    book.run("1", "a = b")
+    reply = book.run("2", "b = a")
+    assert reply["status"] == "error" and reply["ename"] == "CycleError"
+    for word in ("In[1] (1) defines a", "In[2] (2) defines b"):
+        assert word in reply["evalue"] and word in book.waits("1")
+    assert book.error("2") == "CycleError" and book.error("1") is None
+    book.run("2", "b = 1")
+    assert book.values("a") == ["1"]
+
+
+def test_source_that_does_not_compile_changes_nothing(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x")
+    assert book.run("1", "x ==")["ename"] == "SyntaxError"
+    assert book.values("x", "y") == ["1", "1"]
+    book.run("1", "x = 2")
+    assert book.values("y") == ["2"]
+
+
+def test_deletion_acts_on_the_rising_edge(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x")
+    book.deleted = ["1", "no such cell"]
+    book.run("3", "0")
+    assert book.values("x", "y") == ["", ""]
+    assert book.waits("2") == "waiting for x (last defined by In[1] (1), which was reported deleted)"
+    book.deleted = ["1"]
+    book.run("1", "x = 2")
+    assert book.values("x", "y") == ["2", "2"]
+    book.deleted = ["1"]
+    book.run("3", "0")
+    assert book.values("x", "y") == ["2", "2"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"cellId": 5},
+        {"cellId": None},
+        {"cellId": ["a"]},
+        {"cellId": ""},
+        {"cellId": "a\0b"},
+        {"cellId": "\ud800"},
+        {"cellId": "x" * 100000},
+        {"deletedCells": "abc"},
+        {"deletedCells": {"a": 1}},
+        {"deletedCells": [1, None, [], {}, "\ud800", "a"]},
+        {"deletedCells": ["c"] * 10000},
+        {"tags": "freeze"},
+        {"tags": [1, {}]},
+    ],
+)
+def test_hostile_metadata(launch, metadata):
+    client = launch("react").ready_client()
+    assert client.run("x = 1", metadata={"cellId": "c"}).status == "ok"
+    assert client.run("y = x", metadata=metadata).status == "ok"
+    assert client.run("x = 2", metadata={"cellId": "c"}).status == "ok"
+
+
+def test_hostile_cells(book):
+    assert book.run("1", "import builtins\nbuiltins.len = lambda x: 1\nprint = 5")["status"] == "ok"
+    assert book.run("1", "import builtins\nbuiltins.len = lambda x: 1")["status"] == "ok"
+    names = "\n".join(f"n{i} = {i}" for i in range(20000))
+    assert book.run("2", names)["status"] == "ok"
+    book.run("3", "n7 + n19999")
+    assert book.run("2", names.replace("= 7\n", "= 8\n"))["status"] == "ok"
+    assert book.result("3") == "20007"
+    book.run("4", "class R:\n    def __repr__(self): return repr(self)\nx = 1")
+    book.run("5", "x\nR()")
+    assert book.run("4", "class R:\n    def __repr__(self): return repr(self)\nx = 2")["status"] == "ok"
+
+
+def test_frozen_cells_and_cells_beside_the_graph(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x", tags=["freeze"])
+    book.run("3", "z = y\nz")
+    book.run("4", "w = x", tags=["no-react"])
+    book.run("1", "x = 2")
+    assert book.values("y", "z", "w") == ["1", "1", "1"]
+    assert book.result("3") == "1" and "stale" in book.text("3", "stderr")
+
+
+# --- the queue -------------------------------------------------------------------------
+
+
+def run_all(book, cells):
+    mids = [book.send(cell, code) for cell, code in cells]
+    return [book.wait(mid) for mid in mids]
+
+
+@pytest.mark.parametrize("mode", ["react", "react-chained"])
+def test_run_all_twice_runs_each_cell_twice(launch, mode):
+    book = Notebook(launch(mode).ready_client())
+    cells = [("0", COUNT.format("0") + "v0 = 1")]
+    cells += [(str(i), COUNT.format(str(i)) + f"v{i} = v{i - 1} + 1") for i in range(1, 30)]
+    run_all(book, cells)
+    assert counts(book) == [cell for cell, _ in cells]
+    run_all(book, cells)
+    assert counts(book) == 2 * [cell for cell, _ in cells]
+    assert book.values("v29") == ["30"]
+
+
+def test_requests_that_are_aborted_leave_their_cells_stale(book):
+    book.run("1", "x = 1")
+    book.run("2", "x")
+    mids = [book.send("1", "x = 2\nraise ValueError"), book.send("2", "x")]
+    replies = [book.wait(mid) for mid in mids]
+    assert [r["status"] for r in replies] == ["error", "aborted"]
+    assert book.run("1", "x = 3")["status"] == "ok"
+    assert book.result("2") == "3"
+
+
+# --- cells that await ------------------------------------------------------------------
+
+
+
+def test_ready_cells_that_await_overlap(launch):
+    book = Notebook(launch("react").ready_client())
+    book.run("0", "import asyncio\nn = 0")
+    for cell in "12":
+        book.run(cell, f"x{cell} = x\nn += 1\nwhile n < 2: await asyncio.sleep(0)\nm{cell} = x{cell}")
+    book.run("x", "x = 1")
+    assert book.values("m1", "m2") == ["1", "1"]
+
+
+def test_chained_ready_cells_come_in_order(launch):
+    book = Notebook(launch("react-chained").ready_client())
+    book.run("0", "import asyncio\nlog = []")
+    for cell in "12":
+        book.run(cell, f"log.append(('in', {cell}, x))\nawait asyncio.sleep(0)\nlog.append(('out', {cell}, x))")
+    book.run("x", "x = 1")
+    (log,) = book.values("log")
+    assert log == "[('in', 1, 1), ('out', 1, 1), ('in', 2, 1), ('out', 2, 1)]"
+
+
+def test_a_newer_request_restarts_what_it_invalidates(book):
+    book.run("0", "import asyncio\ngate = asyncio.Event()\nstarts = []")
+    book.run("1", "x = 1")
+    mid_y = book.send("2", "starts.append(x)\nif x == 2: await gate.wait()\ny = x\ny")
+    book.wait(mid_y)
+    first = book.send("1", "x = 2")
+    while book.values("starts") != ["[1, 2]"]:
+        pass
+    second = book.send("1", "x = 3")
+    assert book.wait(first)["status"] == "ok"
+    assert book.wait(second)["status"] == "ok"
+    assert book.values("starts", "y") == ["[1, 2, 3]", "3"]
+    assert book.result("2") == "3" and book.error("2") is None
+
+
+def test_a_requested_cell_that_is_restarted_replies_once(book):
+    book.run("0", "import asyncio\ngate = asyncio.Event()")
+    book.run("1", "x = 1")
+    slow = book.send("2", "if x == 1: await gate.wait()\ny = x\ny")
+    book.run("3", "0")
+    book.wait(book.send("1", "x = 2"))
+    reply = book.wait(slow)
+    assert reply["status"] == "ok" and book.result("2") == "2"
+
+
+# --- interrupts ------------------------------------------------------------------------
+
+
+def test_an_interrupt_ends_a_reader_that_never_ends(book):
+    book.run("1", "x = 0")
+    book.run("2", "print('in')\nwhile x: pass\ny = x")
+    book.run("3", "y")
+    book.run("4", "w = x\nw")
+    mid = book.send("1", "x = 1")
+    book.client.iopub_until(lambda m: book.feed(m) or (m.type == "stream" and m.content["text"] == "in\n"))
+    book.client.kernel.interrupt()
+    reply = book.wait(mid)
+    assert reply["status"] == "error" and reply["ename"] == "KeyboardInterrupt"
+    assert book.error("2") == "KeyboardInterrupt" and book.error("1") is None
+    assert book.error("4") is None and "stale" in book.waits("4")
+    book.run("1", "x = 0")
+    assert book.result("4") == "0" and book.result("3") == "0"
+
+
+def test_an_interrupt_ends_readers_that_await(book):
+    book.run("0", "import asyncio")
+    book.run("1", "x = 0")
+    book.run("2", "print('in')\nif x: await asyncio.Event().wait()\ny = x\ny")
+    mid = book.send("1", "x = 1")
+    book.client.iopub_until(lambda m: book.feed(m) or (m.type == "stream" and m.content["text"] == "in\n"))
+    book.client.ask("interrupt_request", {}, channel="control")
+    assert book.wait(mid)["ename"] == "KeyboardInterrupt"
+    book.run("1", "x = 0")
+    assert book.result("2") == "0"
