@@ -35,8 +35,8 @@
 AK_LOG_MODULE("react");
 
 /* How long a pass waits for a request that is likely on its way, and at most in all. */
-#define GRACE_MS 5u
-#define GRACE_MOST_MS 100u
+#define GRACE_MS 20u
+#define GRACE_MOST_MS 500u
 
 static void pump(struct ak_react *react);
 
