@@ -94,11 +94,15 @@ class _Backend:
         return self.manager
 
 
+_backend = None
+
+
 def bind(comm):
-    """Called when the comm package was imported."""
+    """Called when the comm package was imported, and again when another took it over."""
     import comm.base_comm  # noqa: F401  the classes to derive from
 
-    backend = _Backend(comm)
+    global _backend
+    backend = _backend = _backend or _Backend(comm)
     comm.create_comm = backend.create_comm
     comm.get_comm_manager = backend.get_comm_manager
     _akernel._set_comm_manager(backend.manager)

@@ -7,6 +7,7 @@ Importing this module imports IPython.
 import builtins
 import sys
 import threading
+import types
 
 import _akernel
 from akernel import _shell
@@ -466,6 +467,17 @@ class ZMQInteractiveShell(InteractiveShell):
         _akernel._show_error({"ename": etype.__name__, "evalue": str(evalue), "traceback": list(stb)})
 
 
+# The name under which libraries look for it: plotly at the class, tqdm in sys.modules.
+ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
+
+
+def _stand_in():
+    module = types.ModuleType("ipykernel.zmqshell", "The shell of akernel, where libraries look for ipykernel's.")
+    module.ZMQInteractiveShell = ZMQInteractiveShell
+    module.ZMQDisplayPublisher = ZMQDisplayPublisher
+    return module
+
+
 class KernelApp(BaseIPythonApplication, InteractiveShellApp):
     """Reads IPython's configuration and runs the startup files of its profile."""
 
@@ -515,6 +527,7 @@ def make_shell():
     if builtins.display is not display and builtins.display.__module__ != "IPython.core.display_functions":
         builtins.display = display
     _akernel._set_shell(shell)
+    sys.modules.setdefault("ipykernel.zmqshell", _stand_in())
     app.init_path()
     app.init_gui_pylab()
     app.init_extensions()

@@ -55,6 +55,17 @@ def _pdb(module):
     module.Pdb._cmdloop = cmdloop
 
 
+def _ipykernel(module):
+    from akernel import _ipykernel
+
+    _ipykernel.bind(module)
+
+
+def _ipython():
+    """Some libraries ask sys.modules, not get_ipython, where they are."""
+    _akernel.get_ipython()
+
+
 def _figures(module):
     from akernel import _matplotlib
 
@@ -103,7 +114,9 @@ def _has_profile():
 def open_world(names):
     """The world is open: what its names hold from the start, and whether the shell is
     wanted at once."""
-    names["__session__"] = _akernel._config.get("session_name") or ""
+    session = os.environ.get("JPY_SESSION_NAME") or _akernel._config.get("session_name")
+    if session:
+        names["__session__"] = session
     return _installed("IPython") and _has_profile()
 
 
@@ -135,5 +148,7 @@ _hooks.install(
         "IPython.core.interactiveshell": _interactiveshell,
         "threading": _threading,
         "concurrent.futures.thread": _pool,
-    }
+        **dict.fromkeys((f"ipykernel.{name}" for name in ("kernelapp", "kernelbase", "ipkernel", "comm.comm", "zmqshell")), _ipykernel),
+    },
+    before=dict.fromkeys(("matplotlib.pyplot", "tqdm.autonotebook"), _ipython),
 )
