@@ -475,6 +475,11 @@ static int get_here(struct ak_store *store, const struct ak_digest *key,
     return 0;
 }
 
+void ak_store_begin(struct ak_store *store) {
+    if (store->tier.begin)
+        store->tier.begin(store->tier.context);
+}
+
 int ak_store_get(struct ak_store *store, const struct ak_digest *key,
                  struct ak_loaded *ret_loaded, struct ak_buf *ret_reason) {
     int r = get_here(store, key, ret_loaded, ret_reason);

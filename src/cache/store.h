@@ -99,6 +99,9 @@ struct ak_loaded {
  * the original. */
 void ak_loaded_done(struct ak_loaded *loaded);
 
+/* The lookups of one cell begin: what a tier may wait for all of them starts anew. */
+void ak_store_begin(struct ak_store *store);
+
 /* Looks an entry up, here and then in the tier behind, checks its seal and the digest
  * of every buffer, and marks it as used now. 0, MISS or fatal. */
 int ak_store_get(struct ak_store *store, const struct ak_digest *key,
@@ -136,6 +139,7 @@ void ak_variants_free(struct ak_variant *variants, size_t n);
  */
 struct ak_store_tier {
     void *context;
+    void (*begin)(void *context); /* as ak_store_begin */
     /* True when the entry, or variants of this key, came into the store just now. */
     bool (*fetch)(void *context, const struct ak_digest *key);
     void (*stored)(void *context, const struct ak_digest *key);

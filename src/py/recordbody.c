@@ -403,6 +403,7 @@ static int restore(struct ak_record *record, struct ak_loaded *loaded) {
 static int look_up(struct ak_record *record, struct ak_loaded *ret_loaded,
                    struct ak_buf *reason) {
     struct ak_store *store = record->recorder->store;
+    ak_store_begin(store);
     int r = ak_store_get(store, &record->key, ret_loaded, reason);
     if (r != AK_STORE_E_MISS)
         return r;

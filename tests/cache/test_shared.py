@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import SERVERS, Proxy, free_port
+from servers import SERVERS, Proxy, free_port
 
 pytestmark = pytest.mark.skipif(not SERVERS, reason="neither redis-server nor valkey-server is installed")
 

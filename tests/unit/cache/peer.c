@@ -27,6 +27,11 @@ struct peer {
     const char *word; /* where the last entry came from */
 };
 
+static void begin(void *context) {
+    struct peer *peer = context;
+    ak_remote_begin(peer->remote);
+}
+
 static bool fetch(void *context, const struct ak_digest *key) {
     struct peer *peer = context;
     bool found = ak_remote_fetch(peer->remote, key);
@@ -74,7 +79,7 @@ static const char *get(struct peer *peer, unsigned number, size_t len) {
     AK_BUF_AUTO reason = {0};
     struct ak_loaded loaded;
     struct ak_digest key = name(peer, number);
-    ak_remote_begin(peer->remote);
+    ak_store_begin(peer->store);
     peer->word = "local";
     int r = ak_store_get(peer->store, &key, &loaded, &reason);
     if (r)
@@ -152,7 +157,7 @@ int main(int argc, char **argv) {
         printf("%s\n", ak_buf_str(&message));
         return 1;
     }
-    struct ak_store_tier tier = {&peer, fetch, stored, stored_variant};
+    struct ak_store_tier tier = {&peer, begin, fetch, stored, stored_variant};
     ak_store_set_tier(peer.store, &tier);
     printf("ready\n");
     fflush(stdout);
