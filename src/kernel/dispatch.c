@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "kernel/debug.h"
+#include "kernel/subshell.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("dispatch");
@@ -80,7 +81,9 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
     ak_replay_heard(kernel, request, message);
     struct ak_world *world = &kernel->world;
     bool dead = !world->process || world->process->state == AK_WORKER_DEAD;
-    bool waits = channel == AK_CHANNEL_SHELL && world->n_open > 0;
+    if (!ak_subshell_route(kernel, request, message))
+        return;
+    bool waits = channel == AK_CHANNEL_SHELL && world->n_open > 0 && !request->subshell;
     if (strcmp(message->msg_type, "kernel_info_request") == 0 && waits && !dead) {
         send_fence(kernel, request, world);
         return;
@@ -95,6 +98,8 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
                kernel->start_failure.len);
         return;
     }
+    if (ak_subshell_answer(kernel, request, world, message))
+        return;
     if (request->kind == AK_KIND_DEBUG_REQUEST) {
         ak_debug_request(kernel, request, world, message);
         return;

@@ -30,8 +30,9 @@ struct ak_request {
     size_t parent_len;
     struct ak_bytes *identities; /* owned, with their bytes behind */
     size_t n_identities;
-    bool open;    /* a worker has it and it is not done */
-    bool started; /* its execute_input was published */
+    uint64_t subshell; /* the number of the subshell that it is for, or 0 */
+    bool open;         /* a worker has it and it is not done */
+    bool started;      /* its execute_input was published */
     bool replied;
     bool done;     /* its idle was sent */
     bool exits;    /* exit() was called in its name: the kernel ends with it */
@@ -140,6 +141,8 @@ struct ak_kernel {
 
     struct ak_replay *replay;
     struct ak_list questions; /* ak_question.link */
+    struct ak_list subshells; /* subshell.c */
+    uint64_t n_subshells;     /* made so far */
     struct ak_debug *debug;   /* debug.c; NULL before the first debug_request */
     size_t malformed[AK_MESSAGE_E_N];
 

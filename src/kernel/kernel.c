@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/debug.h"
+#include "kernel/subshell.h"
 #include "net/handshake.h"
 #include "wire/limits.h"
 
@@ -28,6 +29,7 @@ AK_LOG_MODULE("kernel");
 #define PARENT_CHECK_MS 1000
 #define ARM_TRIES 16
 #define STALL_CHECK_MS 20
+#define SUBSHELL_CHECK_MS 5
 
 enum poll_index {
     POLL_SHELL,
@@ -233,6 +235,8 @@ static long timeout_ms(struct ak_kernel *kernel, uint64_t now) {
         if (process->pipes[0].since != AK_NEVER || process->pipes[1].since != AK_NEVER)
             at = earlier(at, now + 10 * AK_NS_PER_MS);
     }
+    if (ak_subshell_flush(kernel))
+        at = earlier(at, now + SUBSHELL_CHECK_MS * AK_NS_PER_MS);
     if (ak_publish_stalled(kernel))
         at = earlier(at, now + STALL_CHECK_MS * AK_NS_PER_MS);
     if (kernel->parent_fd < 0)
@@ -340,6 +344,7 @@ static void round_trip(struct ak_kernel *kernel) {
 
 static void close_kernel(struct ak_kernel *kernel) {
     ak_debug_reset(kernel);
+    ak_subshell_forget(kernel, NULL);
     ak_supervisor_done(kernel);
     ak_input_drop(kernel, 0);
     ak_stream_done(kernel);
@@ -374,6 +379,7 @@ int ak_kernel_run(const struct ak_kernel_config *config) {
     ak_list_init(&kernel.segments);
     ak_list_init(&kernel.backlog);
     ak_list_init(&kernel.questions);
+    ak_list_init(&kernel.subshells);
     /* Orphans of the worker become our children, so that none is left behind. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     watch_parent(&kernel);

@@ -7,6 +7,7 @@
 #include "kernel/kernel-private.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void reply(struct ak_kernel *kernel, struct ak_request *request,
@@ -18,6 +19,9 @@ static void reply(struct ak_kernel *kernel, struct ak_request *request,
 void ak_native_kernel_info(struct ak_kernel *kernel, struct ak_request *request) {
     const char *version = kernel->config->python_version;
     bool debugger = kernel->config->debugger;
+    /* Not by default: JupyterLab then moves the callbacks of widgets to threads. */
+    const char *asked = getenv("AKERNEL_SUBSHELLS");
+    bool subshells = asked && strcmp(asked, "1") == 0;
     AK_BUF_AUTO content = {0};
     int r = ak_buf_addf(
         &content,
@@ -34,9 +38,10 @@ void ak_native_kernel_info(struct ak_kernel *kernel, struct ak_request *request)
         "{\"text\": \"NumPy Reference\", \"url\": \"https://numpy.org/doc/stable/\"}, "
         "{\"text\": \"pandas Reference\", "
         "\"url\": \"https://pandas.pydata.org/docs/\"}], "
-        "\"debugger\": %s, \"supported_features\": [%s]}",
+        "\"debugger\": %s, \"supported_features\": [%s%s%s]}",
         AK_VERSION, version ? version : "3", AK_VERSION, version ? version : "3",
-        debugger ? "true" : "false", debugger ? "\"debugger\"" : "");
+        debugger ? "true" : "false", debugger ? "\"debugger\"" : "",
+        debugger && subshells ? ", " : "", subshells ? "\"kernel subshells\"" : "");
     if (r == 0)
         reply(kernel, request, &content);
 }

@@ -5,6 +5,7 @@
  * that what a client put into a header comes back to it unchanged.
  */
 #include "kernel/kernel-private.h"
+#include "kernel/subshell.h"
 
 #include <errno.h>
 #include <string.h>
@@ -118,7 +119,7 @@ int ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
     request->open = true;
     kernel->n_open++;
     world->n_open++;
-    int r = ak_worker_forward(world->process, frame);
+    int r = ak_subshell_forward(kernel, request, world->process, frame);
     /* A worker that is gone will be found dead, and then all of its requests fail. */
     if (r == 0 || r == AK_LINK_E_CLOSED)
         return 0;

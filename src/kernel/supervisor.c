@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/debug.h"
+#include "kernel/subshell.h"
 #include "seam/descriptors.h"
 
 AK_LOG_MODULE("supervisor");
@@ -352,6 +353,7 @@ static void died(struct ak_kernel *kernel, struct ak_process *process) {
     int status = process->status;
     collect_last_words(kernel, process);
     ak_debug_forget(kernel, process);
+    ak_subshell_forget(kernel, process);
     ak_input_drop(kernel, 0);
     end_group(process->pid);
     if (process->state == AK_WORKER_STARTING && !kernel->stopping) {

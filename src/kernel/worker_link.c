@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kernel/debug.h"
+#include "kernel/subshell.h"
 #include "kernel/shown.h"
 #include "wire/limits.h"
 
@@ -89,7 +90,7 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
     ak_request_reply(kernel, request, part(frame, 0), part(frame, 1), frame);
     if (frame->flags & AK_FRAME_F_ABORTING) {
         struct ak_frame sent = {.type = AK_FRAME_SENT, .id = frame->id, .fd = -1};
-        ak_worker_forward(process, &sent);
+        (void)ak_subshell_forward(kernel, request, process, &sent);
     }
     if (frame->flags & AK_FRAME_F_DONE)
         end_request(kernel, request);
@@ -148,7 +149,7 @@ static void take_hello(struct ak_kernel *kernel, struct ak_process *process,
 
 static void take_fence(struct ak_kernel *kernel, uint64_t id) {
     struct ak_request *request = ak_request_find(kernel, id);
-    if (!request || request->done)
+    if (!request || request->done || ak_subshell_ended(kernel, request))
         return;
     ak_native_kernel_info(kernel, request);
     request->released = true;

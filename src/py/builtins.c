@@ -6,6 +6,7 @@
  * display and its kin join them in display.c, input and ainput in stdin.c.
  */
 #include "py/cell-private.h"
+#include "py/runtime-private.h"
 
 static int add_to_builtins(PyObject *module, const char *attribute, const char *name) {
     PyObject *builtins = PyEval_GetBuiltins(); /* borrowed */
@@ -65,7 +66,8 @@ static PyObject *get_task(PyObject *module, PyObject *args) {
             return NULL;
         }
     }
-    AK_PYREF future = PyObject_CallMethod(state->loop, "create_future", NULL);
+    AK_PYREF loop = ak_loop_current(state);
+    AK_PYREF future = loop ? PyObject_CallMethod(loop, "create_future", NULL) : NULL;
     if (!future)
         return NULL;
     struct ak_cell *cell = awaited_cell(state, count);

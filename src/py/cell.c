@@ -16,6 +16,7 @@
 #include "py/convert-private.h"
 #include "py/record-private.h"
 #include "py/shell-private.h"
+#include "py/runtime-private.h"
 
 /* A cell of which the request made no sense fails with this when it is started. */
 static void refuse(struct ak_cell *cell, const char *why) {
@@ -281,8 +282,9 @@ static int make_task(struct ak_cell *cell) {
     cell->context = ak_request_context(cell->request, cell->space->context);
     cell->coroutine = cell->context ? ak_step_coroutine(cell) : NULL;
     AK_PYREF args = cell->coroutine ? PyTuple_Pack(1, cell->coroutine) : NULL;
+    AK_PYREF loop = args ? ak_loop_current(state) : NULL;
     AK_PYREF kwargs =
-        args ? Py_BuildValue("{s:O,s:O}", "loop", state->loop, "context", cell->context)
+        loop ? Py_BuildValue("{s:O,s:O}", "loop", loop, "context", cell->context)
              : NULL;
     cell->task = kwargs ? PyObject_Call(state->task_type, args, kwargs) : NULL;
     return cell->task ? 0 : -1;

@@ -30,8 +30,8 @@ static bool is_over(PyObject *task) {
  */
 static PyObject *unfinished_tasks(struct ak_state *state, struct ak_request *request) {
     AK_PYREF asyncio = PyImport_ImportModule("asyncio");
-    AK_PYREF all =
-        asyncio ? PyObject_CallMethod(asyncio, "all_tasks", "O", state->loop) : NULL;
+    AK_PYREF loop = asyncio ? ak_loop_current(state) : NULL;
+    AK_PYREF all = loop ? PyObject_CallMethod(asyncio, "all_tasks", "O", loop) : NULL;
     AK_PYREF every = all ? PySequence_List(all) : NULL;
     AK_PYREF own = every ? PyList_New(0) : NULL;
     if (!own)
@@ -89,7 +89,8 @@ static int wait_for(struct ak_state *state, struct drain *drain, double seconds)
     AK_PYREF coroutine =
         wait && args && kwargs ? PyObject_Call(wait, args, kwargs) : NULL;
     AK_PYREF task_args = coroutine ? PyTuple_Pack(1, coroutine) : NULL;
-    AK_PYREF task_kwargs = Py_BuildValue("{s:O}", "loop", state->loop);
+    AK_PYREF loop = ak_loop_current(state);
+    AK_PYREF task_kwargs = loop ? Py_BuildValue("{s:O}", "loop", loop) : NULL;
     AK_PYREF task = task_args && task_kwargs
                         ? PyObject_Call(state->task_type, task_args, task_kwargs)
                         : NULL;

@@ -189,6 +189,7 @@ static int open_loop(struct ak_state *state) {
         return -1;
     state->task_type = PyObject_GetAttrString(asyncio, "Task");
     state->loop = new_event_loop(asyncio);
+    state->main_thread = PyThread_get_thread_ident();
     if (!state->task_type || !state->loop)
         return -1;
     AK_PYREF set = PyObject_CallMethod(asyncio, "set_event_loop", "O", state->loop);
@@ -196,6 +197,17 @@ static int open_loop(struct ak_state *state) {
         give_function(state, "set_exception_handler", "_on_loop_exception") < 0)
         return -1;
     return 0;
+}
+
+bool ak_loop_is_main(const struct ak_state *state) {
+    return state->n_subshells == 0 || PyThread_get_thread_ident() == state->main_thread;
+}
+
+PyObject *ak_loop_current(struct ak_state *state) {
+    if (ak_loop_is_main(state))
+        return Py_NewRef(state->loop);
+    AK_PYREF asyncio = PyImport_ImportModule("asyncio");
+    return asyncio ? PyObject_CallMethod(asyncio, "get_running_loop", NULL) : NULL;
 }
 
 int ak_loop_open(struct ak_runtime *runtime, struct ak_buf *ret_message) {

@@ -14,6 +14,13 @@ struct ak_runtime {
     void *interrupted_context;
 };
 
+/* The loop that runs here: a subshell's on its thread, else the worker's. New
+ * reference.
+ */
+PyObject *ak_loop_current(struct ak_state *state);
+/* Whether this is the thread of the worker's own loop. */
+bool ak_loop_is_main(const struct ak_state *state);
+
 /* A C function as a callable that ignores its arguments. New reference. */
 PyObject *ak_loop_callback_object(struct ak_state *state, ak_loop_callback function,
                                   void *context);

@@ -46,14 +46,16 @@ struct ak_state {
     PyObject *task_type;   /* asyncio.Task */
     PyObject *stdin_error; /* StdinNotImplementedError */
     PyObject *str_loop, *str_request, *str_task, *str_future, *str_exception,
-        *str_message;        /* interned names */
-    PyObject *streams[2];    /* sys.stdout, sys.stderr */
-    PyObject *sources;       /* fault.c: file name of cell code -> execution count */
-    unsigned long n_sources; /* fault.c: names given so far */
-    bool names_by_hash;      /* fault.c: as a debugger expects them */
-    int debugger_waits;      /* interrupt.c: the main thread is at a breakpoint */
-    bool interrupt_waits;    /* interrupt.c: to be raised when it goes on */
-    PyObject *json_scanner;  /* convert.c: scanner of Python's own json, lazily */
+        *str_message;          /* interned names */
+    PyObject *streams[2];      /* sys.stdout, sys.stderr */
+    PyObject *sources;         /* fault.c: file name of cell code -> execution count */
+    unsigned long n_sources;   /* fault.c: names given so far */
+    unsigned long main_thread; /* loop.c: of the worker's own loop */
+    size_t n_subshells;        /* subshell.c: threads with loops of their own, so far */
+    bool names_by_hash;        /* fault.c: as a debugger expects them */
+    int debugger_waits;        /* interrupt.c: the main thread is at a breakpoint */
+    bool interrupt_waits;      /* interrupt.c: to be raised when it goes on */
+    PyObject *json_scanner;    /* convert.c: scanner of Python's own json, lazily */
     PyObject *pickler, *unpickler; /* snapshot.c: classes, lazily */
     PyObject *comms;     /* comm.c: the comm manager once there is one, or NULL */
     bool told_undrained; /* drain.c said its sentence */

@@ -14,6 +14,7 @@
 
 #include "py/record-private.h"
 #include "py/report-private.h"
+#include "py/runtime-private.h"
 #include "py/shell-private.h"
 
 struct step {
@@ -179,8 +180,11 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
         return PYGEN_ERROR;
     }
     struct ak_state *state = cell->space->state;
-    state->ops->set_current(state->host, cell->request->id);
-    state->user_depth++;
+    /* Interrupts and descriptor-level output are the main thread's. */
+    bool main = ak_loop_is_main(state);
+    if (main)
+        state->ops->set_current(state->host, cell->request->id);
+    state->user_depth += main;
     wake_debugger(cell);
     bool first = !cell->begun;
     cell->begun = true;
@@ -200,7 +204,7 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
         else
             ak_outcome_succeed(cell);
     }
-    state->user_depth--;
+    state->user_depth -= main;
     if (state->forked)
         end_child(state);
 

@@ -41,6 +41,8 @@ enum ak_frame_type {
      *          began with this reply ends here.
      * INTERRUPT  cancel what runs (used when a signal alone cannot say whom it means);
      *          the ordinary interrupt is SIGINT to the worker's process group.
+     * SUBSHELL fd: the worker's end of a link of its own, on which a new thread takes
+     *          REQUEST, SENT and SHUTDOWN (arg: comes back as FENCE when it has ended).
      * SHUTDOWN arg: 1 when a restart follows. Run atexit handlers and end.
      */
     AK_FRAME_START = 1,
@@ -49,6 +51,7 @@ enum ak_frame_type {
     AK_FRAME_SENT,
     AK_FRAME_INTERRUPT,
     AK_FRAME_SHUTDOWN,
+    AK_FRAME_SUBSHELL,
     /*
      * Worker -> kernel process. "position" is the ring position at which it happened:
      * the receiver publishes everything in the ring before it first.

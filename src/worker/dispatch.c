@@ -94,12 +94,15 @@ static void answer(struct ak_session *session, const struct ak_frame *frame) {
     ak_worker_reply(worker, frame->id, text, ak_bytes("{}", 2), AK_FRAME_F_DONE);
 }
 
-bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame) {
+bool ak_session_dispatch(struct ak_session *session, const struct ak_frame *frame) {
     if (frame->n_parts < PART_BUFFERS)
         return false;
-    struct ak_session *session = ak_worker_session(worker, frame);
     if (frame->kind == AK_KIND_EXECUTE_REQUEST)
         return ak_execute_request(session, frame);
     answer(session, frame);
     return false;
+}
+
+bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame) {
+    return ak_session_dispatch(ak_worker_session(worker, frame), frame);
 }

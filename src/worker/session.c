@@ -40,13 +40,31 @@ int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker) {
     return 0;
 }
 
+int ak_session_share(struct ak_session **ret_session, struct ak_session *of) {
+    AK_CLEANUP(ak_session_freep)
+    struct ak_session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return ak_error_origin(ENOMEM);
+    session->worker = of->worker;
+    session->space = of->space;
+    session->history = of->history;
+    session->shares = true;
+    int r = ak_schedule_new(&session->schedule, session->space, &schedule_ops, session);
+    if (r)
+        return ak_error_trace(r);
+    *ret_session = AK_TAKE(session);
+    return 0;
+}
+
 struct ak_session *ak_session_free(struct ak_session *session) {
     if (!session)
         return NULL;
     session->react = ak_react_free(session->react);
     session->schedule = ak_schedule_free(session->schedule);
-    session->space = ak_space_free(session->space);
-    session->history = ak_history_free(session->history);
+    if (!session->shares) {
+        session->space = ak_space_free(session->space);
+        session->history = ak_history_free(session->history);
+    }
     free(session);
     return NULL;
 }

@@ -59,6 +59,10 @@ struct ak_session *ak_worker_session(struct ak_worker *worker,
 /* dispatch.c: one REQUEST frame. True when a cell was started, whose first step has to
  * come before the next request is looked at. */
 bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
+bool ak_session_dispatch(struct ak_session *session, const struct ak_frame *frame);
+
+/* subshell.c: a thread that serves the link of the frame. */
+void ak_subshell_start(struct ak_worker *worker, struct ak_frame *frame);
 
 /* execute.c: an execute_request; what an interrupt does to cells; the end of aborting.
  */

@@ -61,6 +61,9 @@ static void handle(struct ak_worker *worker, struct ak_frame *frame,
     case AK_FRAME_SHUTDOWN:
         stop(worker);
         break;
+    case AK_FRAME_SUBSHELL:
+        ak_subshell_start(worker, frame);
+        break;
     default:
         ak_error("the kernel process sent a frame of unknown type %d", frame->type);
     }
