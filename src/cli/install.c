@@ -41,6 +41,8 @@ static const char help[] =
     "                       cells start), concurrent (the same, and no cell waits for "
     "a\n"
     "                       name), chained (one cell after the other)\n"
+    "                       react (running a cell updates those that depend on it)\n"
+    "  --lazy               with react: mark what is out of date, run what is asked\n"
     "  --python PATH        the Python whose environment cells see\n"
     "  --user               for this user\n"
     "  --sys-prefix         into the prefix of that Python\n"
@@ -60,7 +62,7 @@ struct options {
     const char *cache_dir, *cache_url, *cache_key;
     const char *env[ENV_MAX];
     size_t n_env;
-    bool user, sys_prefix, help;
+    bool user, sys_prefix, lazy, help;
 };
 
 static int usage(const char *format, const char *what) {
@@ -120,6 +122,8 @@ static int parse_one(struct options *o, int argc, char **argv, int *i) {
     }
     if (strcmp(arg, "--user") == 0)
         o->user = true;
+    else if (strcmp(arg, "--lazy") == 0)
+        o->lazy = true;
     else if (strcmp(arg, "--sys-prefix") == 0)
         o->sys_prefix = true;
     else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
@@ -215,13 +219,15 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         {"modes", mode.len ? ak_buf_str(&mode) : "async"},
         {"display_name", o->display_name ? o->display_name : ak_buf_str(&display_name)},
     };
-    const char *options[6] = {"--python", probe->executable, "--python-version",
+    const char *options[7] = {"--python", probe->executable, "--python-version",
                               probe->version};
     size_t n_options = 4;
     if (!probe->same_build)
         options[n_options++] = "--extension";
     if (probe->debugger)
         options[n_options++] = "--debugger";
+    if (o->lazy)
+        options[n_options++] = "--lazy";
     const char *env[ENV_MAX + 3];
     size_t n_env = o->n_env;
     memcpy(env, o->env, n_env * sizeof(env[0]));
@@ -366,5 +372,10 @@ int ak_cli_install(int argc, char **argv) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 2;
     }
+    bool react = false;
+    for (size_t i = 0; i < modes.n_names; i++)
+        react = react || strcmp(modes.names[i], "react") == 0;
+    if (options.lazy && !react)
+        return usage("%s goes with the mode react", "--lazy");
     return install(&options, &modes);
 }

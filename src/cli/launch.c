@@ -41,6 +41,7 @@ struct options {
     const char *cache_dir, *cache_url, *cache_key;
     bool extension;
     bool respawn;
+    bool lazy;
     bool debugger;
     const char **others; /* what is not ours: for IPython in the worker */
     size_t n_others;
@@ -80,6 +81,8 @@ static int parse(int argc, char **argv, struct options *options) {
             options->debugger = true;
         else if (strcmp(argv[i], "--respawn") == 0)
             options->respawn = true;
+        else if (strcmp(argv[i], "--lazy") == 0)
+            options->lazy = true;
         else if (strcmp(argv[i], "--debug") == 0)
             ak_log_set_level(AK_LOG_DEBUG);
         else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
@@ -187,6 +190,9 @@ int ak_cli_launch(int argc, char **argv) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 2;
     }
+    /* To the worker it is a mode beside "react". */
+    if (options.lazy && modes.n_names < AK_MODES_MAX)
+        modes.names[modes.n_names++] = "lazy";
     AK_CLEANUP(ak_environment_done) struct ak_environment environment = {0};
     if (!options.python && AK_WHEEL) {
         if (ak_environment_find(&environment, &message) < 0) {

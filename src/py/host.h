@@ -37,6 +37,8 @@ enum {
     AK_HOST_E_GONE, /* nobody is at the other side (a forked child, a dead kernel) */
 };
 
+struct ak_space;
+
 struct ak_publication {
     enum ak_output output;
     uint64_t request;         /* parent; 0 for none */
@@ -72,6 +74,10 @@ struct ak_host_ops {
     int (*show_again)(void *host, uint64_t request, struct ak_bytes options);
     /* How many bytes were ever written to descriptors 1 and 2 past our streams. */
     uint64_t (*descriptor_bytes)(void *host);
+    /* What the graph of a world answers, as JSON; GONE when the mode is off. May be
+     * NULL. */
+    int (*react)(void *host, struct ak_space *space, const char *verb,
+                 const char *argument, uint64_t request, struct ak_buf *ret_json);
     /* exit() or quit() was called in the name of a request (0: of none that is open).
      */
     void (*ask_exit)(void *host, uint64_t request);

@@ -100,10 +100,10 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
     state->module = module;
 
     int (*const setups[])(struct ak_state *, PyObject *) = {
-        ak_request_setup,  ak_convert_setup, ak_fork_setup,  ak_loop_setup,
-        ak_cell_setup,     ak_stdio_setup,   ak_stdin_setup, ak_display_setup,
-        ak_comm_setup,     ak_inspect_setup, ak_shell_setup, ak_snapshot_setup,
-        ak_recorder_setup,
+        ak_request_setup,  ak_convert_setup,  ak_fork_setup,    ak_loop_setup,
+        ak_cell_setup,     ak_stdio_setup,    ak_stdin_setup,   ak_display_setup,
+        ak_comm_setup,     ak_react_setup,    ak_inspect_setup, ak_shell_setup,
+        ak_snapshot_setup, ak_recorder_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

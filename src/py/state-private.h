@@ -147,6 +147,7 @@ int ak_stdio_setup(struct ak_state *state, PyObject *module);
 int ak_stdin_setup(struct ak_state *state, PyObject *module);
 int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);
+int ak_react_setup(struct ak_state *state, PyObject *module);
 int ak_inspect_setup(struct ak_state *state, PyObject *module);
 int ak_snapshot_setup(struct ak_state *state, PyObject *module);
 int ak_recorder_setup(struct ak_state *state, PyObject *module);

@@ -7,6 +7,7 @@
  * Publications wait for room in the caller (py knows how to wait without the GIL);
  * replies and notices are queued in the link instead, for the loop must go on.
  */
+#include "worker/react.h"
 #include "worker/worker-private.h"
 
 #include <errno.h>
@@ -220,7 +221,17 @@ static void forked(void *host) {
         ak_close_clear(&worker->pipe_fds[i]);
 }
 
+static int react(void *host, struct ak_space *space, const char *verb,
+                 const char *argument, uint64_t request, struct ak_buf *ret_json) {
+    struct ak_worker *worker = host;
+    struct ak_session *session = worker->session;
+    if (!session || session->space != space || !session->react)
+        return AK_HOST_E_GONE;
+    return ak_react_command(session->react, verb, argument, request, ret_json);
+}
+
 const struct ak_host_ops ak_worker_host_ops = {
+    .react = react,
     .stream_write = stream_write,
     .stream_wait = stream_wait,
     .publish = publish,

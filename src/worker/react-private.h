@@ -74,6 +74,8 @@ static inline struct ak_unit *ak_unit_of(const struct ak_node *node) {
 struct ak_pass *ak_react_begin(struct ak_react *react, uint64_t id);
 /* Takes the seeds into a pass, and runs what is ready. */
 void ak_react_go(struct ak_react *react, struct ak_pass *pass);
+/* Brings one stale cell up to date, and what is below it. */
+void ak_react_refresh(struct ak_react *react, struct ak_node *node);
 /* Takes a cell out of the graph with all that it bound. */
 void ak_react_bury(struct ak_react *react, struct ak_unit *unit);
 

@@ -31,6 +31,7 @@
 #include "base/log.h"
 #include "py/late.h"
 #include "py/loop.h"
+#include "py/react.h"
 
 AK_LOG_MODULE("react");
 
@@ -853,6 +854,19 @@ void ak_react_interrupt(struct ak_react *react) {
     end_all_over(react);
 }
 
+/* Widgets say when their value changes. Observing runs Python, which may change what is
+ * owned: names are copied first. */
+static void observe_owned(struct ak_react *react, struct ak_unit *unit) {
+    size_t n;
+    char **names = names_had(unit, &n);
+    for (size_t i = 0; names && i < n; i++) {
+        if (ak_graph_owner(react->graph, names[i]) == unit->node)
+            ak_react_observe(react->session->space, names[i]);
+        free(names[i]);
+    }
+    free(names);
+}
+
 /* The names that a run bound become its unit's, its state follows from how it ended. */
 static enum ak_node_state conclude(struct ak_react *react, struct ak_unit *unit,
                                    struct ak_cell *cell, bool *ret_seeded) {
@@ -865,6 +879,8 @@ static enum ak_node_state conclude(struct ak_react *react, struct ak_unit *unit,
     enum ak_node_state state = state_after(react, unit, cell);
     if (state == AK_NODE_FRESH)
         take_rebound(react, unit);
+    if (ak_react_observes(react->session->space))
+        observe_owned(react, unit);
     *ret_seeded = changes.seeded;
     return state;
 }
@@ -958,6 +974,14 @@ void ak_react_changed(struct ak_react *react, const char *const *names, size_t n
     react->filling = NULL;
     if (pass != react->message)
         pump(react);
+}
+
+void ak_react_refresh(struct ak_react *react, struct ak_node *node) {
+    struct ak_pass *pass = ak_react_begin(react, 0);
+    if (!pass)
+        return;
+    ak_plan_seed(react->plan, node);
+    ak_react_go(react, pass);
 }
 
 /* --- life ----------------------------------------------------------------------------

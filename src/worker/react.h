@@ -49,6 +49,7 @@ bool ak_react_message_end(struct ak_react *react);
 void ak_react_changed(struct ak_react *react, const char *const *names, size_t n_names,
                       uint64_t by_request);
 
-/* What akernel.react asks: mode, graph, why, forget, freeze, thaw. JSON text. */
+/* What akernel.react asks: mode, graph, why, forget, freeze, thaw, changed; request is
+ * who asks. JSON text. 0 or fatal. */
 int ak_react_command(struct ak_react *react, const char *verb, const char *argument,
-                     struct ak_buf *ret_json);
+                     uint64_t request, struct ak_buf *ret_json);

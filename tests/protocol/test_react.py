@@ -339,3 +339,101 @@ def test_an_interrupt_ends_readers_that_await(book):
     assert book.wait(mid)["ename"] == "KeyboardInterrupt"
     book.run("1", "x = 0")
     assert book.result("2") == "0"
+
+
+# --- akernel.react ---------------------------------------------------------------------
+
+
+def test_graph_why_and_forget(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x")
+    book.run("3", "z = y + w")
+    book.run("4", "import akernel", tags=["no-react"])
+    text = book.run("5", "akernel.react.graph()", tags=["no-react"]) and book.result("5")
+    assert "In[1] (1): fresh; defines x" in text and "In[3] (3): pending; defines z; waiting for w" in text
+    assert "In[1] (1) -- x --> In[2] (2)" in text
+    svg = next(o for o in book.areas["5"] if o["type"] == "execute_result")["data"]["image/svg+xml"]
+    assert svg.startswith("<svg") and "In[3] (3)" in svg
+    book.run("6", "akernel.react.why('y')", tags=["no-react"])
+    assert book.result("6") == (
+        "y: has a value, of In[2] (2)\n  defined by In[2] (2): fresh\n  read by In[3] (3): pending, waiting for w"
+    )
+    book.run("7", "akernel.react.forget('x')", tags=["no-react"])
+    assert book.result("7") == "True" and book.values("x", "y") == ["", ""]
+    assert book.waits("2") == "waiting for x"
+
+
+def test_freeze_and_thaw(book):
+    book.run("1", "x = 1")
+    book.run("2", "y = x")
+    book.run("3", "import akernel; akernel.react.freeze('2')", tags=["no-react"])
+    book.run("1", "x = 2")
+    assert book.values("y") == ["1"]
+    book.run("3", "akernel.react.thaw(2)", tags=["no-react"])
+    assert book.values("y") == ["2"]
+    assert book.run("3", "akernel.react.freeze('none')", tags=["no-react"])["ename"] == "ValueError"
+
+
+def test_lazy(launch):
+    book = Notebook(launch("react", extra=["--lazy"]).ready_client())
+    book.run("1", "x = 1")
+    book.run("2", "y = x\ny")
+    book.run("3", "y + 1")
+    book.run("1", "x = 5")
+    assert book.values("y") == ["1"] and book.result("3") == "2"
+    marks = [o["data"].get("text/plain", "") for o in book.areas["3"] if o["display_id"]]
+    assert len(marks) == 1 and marks[0].startswith("stale")
+    book.run("3", "y + 2")
+    assert book.values("y") == ["5"] and book.result("2") == "5" and book.result("3") == "7"
+    book.run("1", "x = 6")
+    book.run("4", "import akernel; akernel.react.mode('auto')", tags=["no-react"])
+    assert book.result("4") == "'auto'"
+    while book.result("3") != "8":
+        book.feed(book.client.receive("iopub"))
+
+
+def test_other_modes_have_no_graph(launch):
+    result = launch("async").ready_client().run("import akernel; akernel.react.graph()")
+    assert result.error["ename"] == "RuntimeError" and "akernel install react" in result.error["evalue"]
+
+
+def test_a_state_wakes_its_readers_and_nobody_else(book):
+    book.run("0", "import akernel", tags=["no-react"])
+    book.run("1", COUNT.format("1") + "s = akernel.react.state(1)")
+    book.run("2", COUNT.format("2") + "s.value * 10")
+    book.run("3", "s.value = 2")
+    assert book.result("2") == "20"
+    book.run("4", "import threading; t = threading.Thread(target=s.set, args=(7,)); t.start(); t.join()", tags=["no-react"])
+    while book.result("2") != "70":
+        book.feed(book.client.receive("iopub"))
+    assert counts(book).count("1") == 1
+
+
+def test_a_slider(book):
+    mid = book.send("1", COUNT.format("1") + "import ipywidgets\ns = ipywidgets.IntSlider()\nprint(s.model_id)")
+    book.wait(mid)
+    comm_id = book.text("1").strip()
+    book.run("2", COUNT.format("2") + "s.value")
+    mids = []
+    for value in range(1, 41):
+        data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        mids.append(book.client.send("comm_msg", {"comm_id": comm_id, "data": data}))
+    while book.result("2") != "40":
+        book.feed(book.client.receive("iopub"))
+    ran = counts(book)
+    assert ran.count("1") == 1 and ran.count("2") <= 41
+
+
+def test_a_slow_reader_of_a_slider_skips_to_the_newest_value(book):
+    book.run("1", "import ipywidgets, time\ns = ipywidgets.IntSlider()\nprint(s.model_id)\ngate = []")
+    comm_id = book.text("1").strip()
+    book.run("2", "seen = __import__('builtins').__dict__.setdefault('seen', [])\nseen.append(s.value)\ntime.sleep(0.2 * bool(s.value))")
+    for value in range(1, 21):
+        data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        last = book.client.send("comm_msg", {"comm_id": comm_id, "data": data})
+    while last not in book.idle:
+        m = book.client.receive("iopub")
+        if m.type == "status" and m.content["execution_state"] == "idle":
+            book.idle.add(m.parent["msg_id"])
+    (seen,) = book.values("seen")
+    assert eval(seen)[-1] == 20 and len(eval(seen)) < 15

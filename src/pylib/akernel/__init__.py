@@ -18,8 +18,8 @@ else:
 
 
 def __getattr__(name):
-    if name == "cache":
+    if name in ("cache", "react"):
         import importlib
 
-        return importlib.import_module("akernel.cache")
+        return importlib.import_module(f"akernel.{name}")
     raise AttributeError(f"module 'akernel' has no attribute {name!r}")
