@@ -155,6 +155,8 @@ int main(int argc, char **argv) {
         ak_store_new(&peer.store, &store, peer.ring, &message) ||
         ak_remote_new(&peer.remote, &remote, &message)) {
         printf("%s\n", ak_buf_str(&message));
+        ak_store_free(peer.store);
+        ak_keyring_free(peer.ring);
         return 1;
     }
     struct ak_store_tier tier = {&peer, begin, fetch, stored, stored_variant};
