@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "py/convert-private.h"
+#include "py/effects-private.h"
 
 void *ak_cell_tag(const struct ak_cell *cell) {
     return cell->tag;
@@ -114,6 +115,25 @@ int ak_cell_again(struct ak_cell **ret_cell, struct ak_cell *of,
     ak_list_append(&of->space->cells, &cell->link);
     *ret_cell = AK_TAKE(cell);
     return 0;
+}
+
+bool ak_cell_reorder(struct ak_cell *cell) {
+    int flags = PyCF_ALLOW_TOP_LEVEL_AWAIT | cell->space->compiler_flags;
+    struct ak_effects *effects = NULL;
+    AK_PYREF module = PyImport_ImportModule("akernel._formula");
+    AK_PYREF code = module && cell->python && cell->filename
+                        ? PyObject_CallMethod(module, "order", "OOi", cell->python,
+                                              cell->filename, flags)
+                        : NULL;
+    if (!code || !PyCode_Check(code) ||
+        ak_effects_new(&effects, code, cell->expression) < 0) {
+        Py_XDECREF(PyErr_Occurred() ? ak_fault_fetch() : NULL);
+        return false;
+    }
+    Py_XSETREF(cell->body, Py_NewRef(code));
+    ak_effects_free(cell->effects);
+    cell->effects = effects;
+    return true;
 }
 
 void ak_cell_set_reactive(struct ak_cell *cell) {

@@ -392,11 +392,34 @@ static char **names_had(const struct ak_unit *unit, size_t *ret_n) {
     return had;
 }
 
+/* Whether a cell reads, before it binds it, a name that no other cell defines. */
+static bool reads_itself_alone(struct ak_react *react, const struct ak_unit *unit,
+                               const struct ak_effects *effects) {
+    const struct ak_names *names = ak_effects_binds(effects);
+    const struct ak_names *reads = ak_effects_reads_at_once(effects);
+    bool alone = false;
+    for (size_t i = 0; i < names->n_items; i++) {
+        void *cursor = NULL;
+        struct ak_node *node;
+        if (!ak_names_have(reads, names->items[i]))
+            continue;
+        while ((node = ak_graph_next_user(react->graph, names->items[i],
+                                          AK_USE_DEFINES_ANY, &cursor))) {
+            if (node != unit->node)
+                return false;
+        }
+        alone = true;
+    }
+    return alone;
+}
+
 /* Puts a request's cell into the graph. False when there is no memory for it. */
 static bool take_in(struct ak_react *react, struct ak_unit *unit, struct ak_cell *cell,
                     struct ak_pass *pass) {
     size_t n_had;
     char **had = names_had(unit, &n_had);
+    if (reads_itself_alone(react, unit, ak_cell_effects(cell)))
+        (void)ak_cell_reorder(cell);
     int r = set_uses(react, unit, ak_cell_effects(cell));
     wake_readers_of_dropped(react, unit, had, n_had);
     if (r < 0)

@@ -54,6 +54,12 @@ CASES = {
     "latest-wins": ([("1", "x = 1"), ("2", "y = x"), ("3", "x = 2"), ("1", "x = 5")], {"x": "5", "y": "5"}),
     "same-import-twice": ([("1", "import math"), ("2", "import math"), ("1", "pass"), ("3", "r = math.floor(1.5)")], {"r": "1"}),
     "nfkc": ([("1", "r = ﬁ + 1"), ("2", "fi = 1")], {"r": "2"}),
+    "formulas": ([("1", "a = b + 1\nb = 2\na")], {"a": "3", "b": "2"}),
+    "formulas-and-another-cell": ([("1", "a = b + c\nb = c * 2"), ("2", "c = 1"), ("2", "c = 2")], {"a": "6"}),
+    "formulas-scopes": ([("1", "a = [b for b in d]\nc = (lambda: e)() + b\nb = 1\nd = [5]\ne = 2")], {"a": "[5]", "c": "3"}),
+    "formulas-in-a-circle": ([("1", "a = b\nb = a")], {"a": "", "b": ""}),
+    "no-formulas-when-one-is-a-statement": ([("1", "a = b\nprint(1)\nb = 1")], {"a": ""}),
+    "no-formulas-when-another-cell-defines": ([("1", "b = 10"), ("2", "a = b + 1\nb = 2")], {"a": "11", "b": "2"}),
     "diamond": (
         [("1", "s = l - r"), ("2", "l = x + 1"), ("3", "r = x"), ("4", "x = 1"), ("4", "x = 50")],
         {"s": "1"},
