@@ -36,6 +36,7 @@ struct ak_remote {
     ino_t inode;
     pid_t owner;
     unsigned n_open; /* questions without an answer */
+    bool ended;      /* the helper is gone */
     uint64_t patience_ns;
     struct ak_buf warning;
 };
@@ -223,6 +224,13 @@ static bool say(struct ak_remote *remote, enum ak_helper_verb verb,
 static bool hear(struct ak_remote *remote, struct ak_helper_packet *ret_packet) {
     *ret_packet = (struct ak_helper_packet){0};
     ssize_t n = recv(remote->fd, ret_packet, sizeof(*ret_packet), MSG_DONTWAIT);
+    if (n == 0 && !remote->ended) {
+        remote->ended = true;
+        (void)ak_buf_add_str(&remote->warning,
+                             "the program that speaks to the shared cache, "
+                             "akernel-cache, ended: only the cache on this machine is "
+                             "used");
+    }
     if (n < (ssize_t)AK_HELPER_SHORT)
         return false;
     if (ret_packet->verb == AK_HELPER_FETCHED && remote->n_open)
@@ -237,7 +245,7 @@ static bool hear(struct ak_remote *remote, struct ak_helper_packet *ret_packet) 
 
 static void hear_all(struct ak_remote *remote) {
     struct ak_helper_packet packet;
-    while (is_ours(remote) && hear(remote, &packet))
+    while (!remote->ended && is_ours(remote) && hear(remote, &packet))
         ;
 }
 
@@ -273,7 +281,7 @@ void ak_remote_begin(struct ak_remote *remote) {
 bool ak_remote_fetch(struct ak_remote *remote, const struct ak_digest *key) {
     hear_all(remote);
     bool waits = remote->n_open == 0;
-    if (remote->n_open >= OPEN_MAX_QUESTIONS ||
+    if (remote->ended || remote->n_open >= OPEN_MAX_QUESTIONS ||
         !say(remote, AK_HELPER_FETCH, key, NULL))
         return false;
     remote->n_open++;

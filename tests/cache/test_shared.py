@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from servers import SERVERS, Proxy, free_port
+from servers import BUILD, SERVERS, Proxy, free_port
 
 pytestmark = pytest.mark.skipif(not SERVERS, reason="neither redis-server nor valkey-server is installed")
 
@@ -287,15 +287,15 @@ def test_addresses_and_keys_that_make_no_sense(world):
 
 
 def helpers(world):
-    """Helper processes of this test, by their open store."""
+    """Helper processes of the build that is tested; the difference is a test's own."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            program = os.readlink(f"/proc/{pid}/exe")
             command = open(f"/proc/{pid}/cmdline").read()
-            fds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         except OSError:
             continue
-        if "akernel-cache" in command and "serve" in command and any(fd.startswith("socket:") for fd in fds):
+        if program == str(BUILD / "src/akernel-cache") and command.endswith("serve\0"):
             found.append(int(pid))
     return set(found)
 
@@ -312,6 +312,20 @@ def test_the_helper_ends_with_its_worker(world):
     while helpers(world) & own and time.monotonic() < end:
         time.sleep(0.05)
     assert not helpers(world) & own
+
+
+def test_a_helper_that_dies_is_one_warning(world):
+    before = helpers(world)
+    a = world.peer("a", f"redis://127.0.0.1:{free_port()}", team=world.team_key())
+    a("get 1 1")
+    assert "cannot be reached" in a.warning()
+    for pid in helpers(world) - before:
+        os.kill(pid, 9)
+    assert "ended" in a.warning()
+    for i in range(3):
+        assert a(f"put {i} 100") == "stored" and a(f"get {i} 100") == "local"
+        assert a(f"get {i + 10} 100") == "miss" and a.took < LIMIT_MS
+    assert a("warning") == "-"
 
 
 def test_two_machines_that_are_network_namespaces(world):
