@@ -79,7 +79,8 @@ int ak_cell_start(struct ak_cell *cell);
  * KeyboardInterrupt unless user code catches the cancellation. */
 void ak_cell_interrupt(struct ak_cell *cell);
 /* Puts the statements of a cell of plain "name = expression" into the order of their
- * dependencies, before it starts. False when it is no such cell: nothing has changed. */
+ * dependencies, before it starts. False when it is no such cell: nothing has changed.
+ */
 bool ak_cell_reorder(struct ak_cell *cell);
 /* A cell that runs in the name of another one once more: the same code, no request of
  * its own, no execute_input; count and prompt stay. What it shows goes to the request
