@@ -20,6 +20,8 @@
 #define IDENTITY "depends on addresses or on the hash seed"
 #define COMPUTED "sets attributes that cannot be known"
 #define HOOKS "changes hooks of the interpreter"
+#define LOGGING "configures logging"
+#define PROCESS "changes the process"
 
 struct row {
     const char *name;
@@ -43,9 +45,15 @@ static const struct row attributes[] = {
     {"absolute", FILES},
     {"abspath", FILES},
     {"access", FILES},
+    {"addFilter", LOGGING},
+    {"addHandler", LOGGING},
+    {"basicConfig", LOGGING},
+    {"cache_clear", PROCESS},
+    {"captureWarnings", LOGGING},
     {"cpu_count", ENVIRONMENT},
     {"currentframe", NAMESPACE},
     {"cwd", FILES},
+    {"dictConfig", LOGGING},
     {"environ", ENVIRONMENT},
     {"environb", ENVIRONMENT},
     {"exists", FILES},
@@ -53,10 +61,10 @@ static const struct row attributes[] = {
     {"expandvars", ENVIRONMENT},
     {"f_globals", NAMESPACE},
     {"f_locals", NAMESPACE},
-    {"gethostname", ENVIRONMENT},
     {"getcwd", FILES},
     {"getcwdb", FILES},
     {"getenv", ENVIRONMENT},
+    {"gethostname", ENVIRONMENT},
     {"getloadavg", ENVIRONMENT},
     {"getlogin", ENVIRONMENT},
     {"getmtime", FILES},
@@ -81,6 +89,7 @@ static const struct row attributes[] = {
     {"lstat", FILES},
     {"monotonic", CLOCK},
     {"monotonic_ns", CLOCK},
+    {"nice", PROCESS},
     {"now", CLOCK},
     {"perf_counter", CLOCK},
     {"perf_counter_ns", CLOCK},
@@ -88,12 +97,28 @@ static const struct row attributes[] = {
     {"process_time_ns", CLOCK},
     {"query", QUERY},
     {"randbytes", ENTROPY},
+    {"removeHandler", LOGGING},
     {"rglob", FILES},
     {"samefile", FILES},
     {"scandir", FILES},
+    {"sched_setaffinity", PROCESS},
+    {"setLevel", LOGGING},
+    {"set_asyncgen_hooks", PROCESS},
+    {"set_coroutine_origin_tracking_depth", PROCESS},
+    {"set_debug", PROCESS},
+    {"set_event_loop", PROCESS},
+    {"set_event_loop_policy", PROCESS},
+    {"set_int_max_str_digits", PROCESS},
+    {"set_start_method", PROCESS},
+    {"setdlopenflags", PROCESS},
+    {"setlocale", PROCESS},
+    {"setpriority", PROCESS},
     {"setprofile", HOOKS},
+    {"setrlimit", PROCESS},
     {"setswitchinterval", HOOKS},
     {"settrace", HOOKS},
+    {"settrace_all_threads", PROCESS},
+    {"stack_size", PROCESS},
     {"stat", FILES},
     {"statvfs", FILES},
     {"time_ns", CLOCK},
@@ -102,6 +127,8 @@ static const struct row attributes[] = {
     {"token_hex", ENTROPY},
     {"token_urlsafe", ENTROPY},
     {"tracemalloc", ENVIRONMENT},
+    {"tzset", PROCESS},
+    {"umask", PROCESS},
     {"urandom", ENTROPY},
     {"utcnow", CLOCK},
     {"uuid1", ENTROPY},
@@ -119,10 +146,10 @@ static const struct row evaluators[] = {
 
 /* Whole modules whose functions have a hidden input. */
 static const struct row modules[] = {
-    {"_locale", ENVIRONMENT}, {"gc", ENVIRONMENT},          {"getpass", TALKS},
-    {"inspect", NAMESPACE},   {"platform", ENVIRONMENT},    {"psutil", ENVIRONMENT},
-    {"pwd", ENVIRONMENT},     {"resource", ENVIRONMENT},    {"secrets", ENTROPY},
-    {"tempfile", FILES},      {"tracemalloc", ENVIRONMENT},
+    {"_locale", ENVIRONMENT}, {"faulthandler", PROCESS}, {"gc", ENVIRONMENT},
+    {"getpass", TALKS},       {"inspect", NAMESPACE},    {"platform", ENVIRONMENT},
+    {"psutil", ENVIRONMENT},  {"pwd", ENVIRONMENT},      {"resource", ENVIRONMENT},
+    {"secrets", ENTROPY},     {"tempfile", FILES},       {"tracemalloc", ENVIRONMENT},
 };
 
 static int by_name(const void *key, const void *row) {

@@ -292,8 +292,14 @@ int ak_record_begin(struct ak_cell *cell) {
         ak_recorder_conclude(record);
     }
     if (r < 0) {
+        AK_PYREF pending = ak_fault_fetch();
         put_back(record);
         release(record);
+        if (!pending || PyErr_GivenExceptionMatches(pending, PyExc_Exception)) {
+            ak_record_refuse(record, "it could not be looked up");
+            return 0;
+        }
+        ak_fault_restore(AK_TAKE(pending));
     }
     return r;
 }
@@ -398,22 +404,29 @@ int ak_record_finish(struct ak_cell *cell) {
         r = store(record);
         record->recorder->quiet--;
     }
+    AK_PYREF pending = ak_fault_fetch();
     put_back(record);
     release(record);
     ak_recorder_conclude(record);
-    return r;
+    if (!pending || PyErr_GivenExceptionMatches(pending, PyExc_Exception))
+        return 0;
+    ak_fault_restore(AK_TAKE(pending));
+    return r < 0 ? -1 : 0;
 }
 
 void ak_record_abandon(struct ak_cell *cell) {
     struct ak_record *record = cell->record;
     if (!record)
         return;
+    AK_PYREF pending = ak_fault_fetch();
     put_back(record);
     record->status = "bypass";
     record->run_ms = ms_since(record->started_ns);
     ak_record_refuse(record, "the cell failed or was interrupted");
     release(record);
     ak_recorder_conclude(record);
+    if (pending)
+        ak_fault_restore(AK_TAKE(pending));
 }
 
 void ak_record_result(struct ak_cell *cell, PyObject *value) {

@@ -199,7 +199,30 @@ static PyObject *cache_clear(PyObject *module, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
+/* The digest of a value as hexadecimal digits, for tests: what a key says of it. */
+static PyObject *cache_digest(PyObject *module, PyObject *value) {
+    struct ak_recorder *recorder = recorder_of(module);
+    AK_CLEANUP(ak_valuehash_freep) struct ak_valuehash *walk = NULL;
+    struct ak_digest digest;
+    char hex[AK_DIGEST_HEX_SIZE];
+    if (!recorder)
+        return NULL;
+    if (!recorder->ring || ak_valuehash_new(&walk, recorder->state, recorder->ring,
+                                            ak_space_current(recorder->state)->names)) {
+        PyErr_SetString(PyExc_RuntimeError, "there is no cache");
+        return NULL;
+    }
+    int r = ak_valuehash_add(walk, value, &digest);
+    if (r == AK_VALUE_E_REFUSED)
+        PyErr_SetString(PyExc_ValueError, ak_buf_str(&walk->reason));
+    if (r)
+        return NULL;
+    ak_digest_hex(&digest, hex);
+    return PyUnicode_FromString(hex);
+}
+
 static PyMethodDef cache_functions[] = {
+    {"_cache_digest", cache_digest, METH_O, NULL},
     {"_cache_stats", cache_stats, METH_NOARGS, NULL},
     {"_cache_last", cache_last, METH_NOARGS, NULL},
     {"_cache_switch", cache_switch, METH_O, NULL},

@@ -206,6 +206,17 @@ static int add_content(struct ak_valuehash *walk, PyObject *array, PyObject *dty
     return add_rows(walk, data, &view, 0);
 }
 
+/* The strides, but for axes of one element: nothing is ever a stride away there, and
+ * numpy itself gives such axes now this stride, now that. */
+static int add_strides(struct ak_valuehash *walk, PyObject *shape, PyObject *strides) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape); i++) {
+        Py_ssize_t n = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, i));
+        Py_ssize_t stride = PyLong_AsSsize_t(PyTuple_GET_ITEM(strides, i));
+        ak_hash_add_u64(walk->hash, n > 1 ? (uint64_t)stride : 0);
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 static int walk_ndarray(struct ak_valuehash *walk, PyObject *array) {
     int met = ak_value_met(walk, array);
     if (met)
@@ -232,7 +243,7 @@ static int walk_ndarray(struct ak_valuehash *walk, PyObject *array) {
     ak_value_tag(walk, PyTuple_GET_ITEM(pair, 1) == Py_True ? 'r' : 'w');
     ak_value_tag(walk, aligned == Py_True ? 'a' : 'u');
     if (add_dtype(walk, dtype) < 0 || ak_value_walk(walk, shape) < 0 ||
-        ak_value_walk(walk, strides) < 0 || add_place(walk, array, data) < 0 ||
+        add_strides(walk, shape, strides) < 0 || add_place(walk, array, data) < 0 ||
         add_content(walk, array, dtype, data, shape, strides) < 0)
         return -1;
     return 1;

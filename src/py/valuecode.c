@@ -309,6 +309,33 @@ static int walk_function(struct ak_valuehash *walk, PyObject *function) {
                : walk_globals(walk, code, f->func_globals);
 }
 
+/* Whether a method draws from a generator of the whole process. Its state need not be
+ * known: that a cell drew shows in the state afterwards. Setting the state is another
+ * matter. */
+static bool draws_globally(PyObject *self, PyObject *name) {
+    static const struct {
+        const char *module;
+        const char *generator;
+    } globals[] = {{"numpy.random.mtrand", "_rand"}, {"random", "_inst"}};
+    static const char *const setters[] = {"seed", "setstate", "set_state", "getstate",
+                                          "get_state"};
+    bool is = false;
+    for (size_t i = 0; i < sizeof(setters) / sizeof(setters[0]); i++) {
+        if (PyUnicode_CompareWithASCIIString(name, setters[i]) == 0)
+            return false;
+    }
+    for (size_t i = 0; i < sizeof(globals) / sizeof(globals[0]) && !is; i++) {
+        AK_PYREF key = PyUnicode_FromString(globals[i].module);
+        PyObject *module = /* borrowed */
+            key ? PyDict_GetItemWithError(PyImport_GetModuleDict(), key) : NULL;
+        AK_PYREF generator =
+            module ? PyObject_GetAttrString(module, globals[i].generator) : NULL;
+        is = generator && generator == self;
+        Py_XDECREF(ak_fault_fetch());
+    }
+    return is;
+}
+
 static int walk_builtin(struct ak_valuehash *walk, PyObject *function) {
     PyObject *self = PyCFunction_GET_SELF(function); /* borrowed */
     if (!self || PyModule_Check(self))
@@ -324,14 +351,19 @@ static int walk_builtin(struct ak_valuehash *walk, PyObject *function) {
     }
     ak_value_tag(walk, 'y');
     ak_value_text(walk, name);
-    return ak_value_walk(walk, self);
+    return draws_globally(self, name) ? 0 : ak_value_walk(walk, self);
 }
 
 static int walk_method(struct ak_valuehash *walk, PyObject *method) {
+    AK_PYREF name = PyObject_GetAttrString(method, "__name__");
+    Py_XDECREF(ak_fault_fetch());
     ak_value_tag(walk, 'Y');
-    return ak_value_walk(walk, PyMethod_GET_FUNCTION(method)) < 0
-               ? -1
-               : ak_value_walk(walk, PyMethod_GET_SELF(method));
+    if (ak_value_walk(walk, PyMethod_GET_FUNCTION(method)) < 0)
+        return -1;
+    if (name && PyUnicode_Check(name) &&
+        draws_globally(PyMethod_GET_SELF(method), name))
+        return 0;
+    return ak_value_walk(walk, PyMethod_GET_SELF(method));
 }
 
 /* --- classes -----------------------------------------------------------------------

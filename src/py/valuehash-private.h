@@ -30,6 +30,10 @@ enum {
     AK_VALUE_PANDAS = 1 << 1,
     AK_VALUE_DECIMAL = 1 << 2,
     AK_VALUE_MATPLOTLIB = 1 << 3,
+    AK_VALUE_WARNINGS = 1 << 4,
+    AK_VALUE_SIGNAL = 1 << 5,
+    AK_VALUE_SOCKET = 1 << 6,
+    AK_VALUE_NUMPY_RANDOM = 1 << 7,
 };
 
 /* Memory of an array that was met: arrays that share some cannot be restored apart. */

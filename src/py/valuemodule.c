@@ -118,10 +118,11 @@ void ak_value_note_package(struct ak_valuehash *walk, const char *module) {
     static const struct {
         const char *prefix;
         unsigned package;
-    } packages[] = {{"numpy", AK_VALUE_NUMPY},
-                    {"pandas", AK_VALUE_PANDAS | AK_VALUE_NUMPY},
-                    {"decimal", AK_VALUE_DECIMAL},
-                    {"matplotlib", AK_VALUE_MATPLOTLIB}};
+    } packages[] = {
+        {"numpy", AK_VALUE_NUMPY},       {"pandas", AK_VALUE_PANDAS | AK_VALUE_NUMPY},
+        {"decimal", AK_VALUE_DECIMAL},   {"matplotlib", AK_VALUE_MATPLOTLIB},
+        {"warnings", AK_VALUE_WARNINGS}, {"signal", AK_VALUE_SIGNAL},
+        {"socket", AK_VALUE_SOCKET},     {"numpy.random", AK_VALUE_NUMPY_RANDOM}};
     for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++) {
         if (strncmp(module, packages[i].prefix, strlen(packages[i].prefix)) == 0)
             walk->packages |= packages[i].package;
@@ -310,10 +311,28 @@ static bool is_pristine(PyObject *value) {
     return ak_value_is_library(NULL, (PyObject *)type) == 1;
 }
 
+/* A library may load a part of itself when it is first asked for (PEP 562): code that
+ * names the part would do it now. */
+static int load_part(PyObject *module, PyObject *name) {
+    if (!member(module, "__getattr__") || !ak_value_module_is_library(module))
+        return 0;
+    AK_PYREF part = PyObject_GetAttr(module, name);
+    if (!part && !PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    Py_XDECREF(ak_fault_fetch());
+    return 0;
+}
+
 static int walk_named(struct ak_valuehash *walk, PyObject *library, PyObject *name) {
     PyObject *value; /* borrowed */
     if (PyModule_Check(library)) {
-        value = PyDict_GetItemWithError(PyModule_GetDict(library), name);
+        PyObject *dict = PyModule_GetDict(library); /* borrowed */
+        value = PyDict_GetItemWithError(dict, name);
+        if (!value && !PyErr_Occurred()) {
+            if (load_part(library, name) < 0)
+                return -1;
+            value = PyDict_GetItemWithError(dict, name);
+        }
         if (!value && PyErr_Occurred())
             return -1;
     } else {

@@ -191,6 +191,35 @@ static int walk_reduction(struct ak_valuehash *walk, PyObject *value) {
     return 0;
 }
 
+/* What is behind a frame of pandas: its axes and blocks. A reduction would show every
+ * block twice, as two views of the same memory. */
+static int walk_manager(struct ak_valuehash *walk, PyObject *manager) {
+    AK_PYREF axes = PyObject_GetAttrString(manager, "axes");
+    AK_PYREF blocks = axes ? PyObject_GetAttrString(manager, "blocks") : NULL;
+    if (!blocks || !PyTuple_Check(blocks) || ak_value_walk(walk, axes) < 0)
+        return -1;
+    ak_hash_add_u64(walk->hash, (uint64_t)PyTuple_GET_SIZE(blocks));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(blocks); i++) {
+        PyObject *block = PyTuple_GET_ITEM(blocks, i); /* borrowed */
+        AK_PYREF places = PyObject_GetAttrString(block, "mgr_locs");
+        AK_PYREF numbers = places ? PyObject_GetAttrString(places, "as_array") : NULL;
+        AK_PYREF list = numbers ? PyObject_CallMethod(numbers, "tolist", NULL) : NULL;
+        if (!list || ak_value_class(walk, Py_TYPE(block)) < 0 ||
+            ak_value_walk(walk, list) < 0 || walk_attribute(walk, block, "values") < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool is_manager(PyTypeObject *type) {
+    AK_PYREF module = PyObject_GetAttrString((PyObject *)type, "__module__");
+    bool is =
+        module && PyUnicode_Check(module) &&
+        PyUnicode_CompareWithASCIIString(module, "pandas.core.internals.managers") == 0;
+    Py_XDECREF(ak_fault_fetch());
+    return is;
+}
+
 /* --- instances of user classes -----------------------------------------------------
  */
 
@@ -308,5 +337,7 @@ int ak_value_object(struct ak_valuehash *walk, PyObject *value) {
     ak_value_tag(walk, 'o');
     if (ak_value_class(walk, Py_TYPE(value)) < 0)
         return -1;
-    return walk_reduction(walk, value) < 0 ? -1 : 1;
+    int r = is_manager(Py_TYPE(value)) ? walk_manager(walk, value)
+                                       : walk_reduction(walk, value);
+    return r < 0 ? -1 : 1;
 }

@@ -34,8 +34,14 @@ static int walk_call(struct ak_valuehash *walk, PyObject *module, const char *na
     return value ? walk_dict_of(walk, value) : -1;
 }
 
-/* Filters that turn warnings into exceptions. */
+static int walk_value(struct ak_valuehash *walk, PyObject *value) {
+    AK_PYREF own = value;
+    return own ? ak_value_walk(walk, own) : -1;
+}
+
+/* Filters that turn warnings into exceptions; all when the code deals with warnings. */
 static int walk_warnings(struct ak_valuehash *walk) {
+    bool all = walk->packages & AK_VALUE_WARNINGS;
     PyObject *module = loaded("warnings"); /* borrowed */
     AK_PYREF filters = module ? PyObject_GetAttrString(module, "filters") : NULL;
     if (!filters || !PyList_Check(filters)) {
@@ -46,7 +52,8 @@ static int walk_warnings(struct ak_valuehash *walk) {
         AK_PYREF filter = Py_NewRef(PyList_GET_ITEM(filters, i));
         if (!PyTuple_Check(filter) || PyTuple_GET_SIZE(filter) < 1 ||
             !PyUnicode_Check(PyTuple_GET_ITEM(filter, 0)) ||
-            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(filter, 0), "error") != 0)
+            (!all && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(filter, 0),
+                                                      "error") != 0))
             continue;
         ak_value_tag(walk, 'w');
         if (ak_value_walk(walk, filter) < 0)
@@ -93,8 +100,44 @@ static int walk_matplotlib(struct ak_valuehash *walk) {
     AK_PYREF parameters = module ? PyObject_GetAttrString(module, "rcParams") : NULL;
     if (!parameters)
         Py_XDECREF(ak_fault_fetch());
-    return parameters && PyDict_Check(parameters) ? ak_value_items(walk, parameters)
-                                                  : 0;
+    if (parameters && PyDict_Check(parameters) && ak_value_items(walk, parameters) < 0)
+        return -1;
+    PyObject *pyplot = loaded("matplotlib.pyplot"); /* borrowed */
+    return pyplot ? walk_value(walk, PyObject_CallMethod(pyplot, "get_fignums", NULL))
+                  : 0;
+}
+
+/* Python's handlers, by number where the system has its own way. */
+static int walk_signals(struct ak_valuehash *walk) {
+    PyObject *module = loaded("_signal"); /* borrowed */
+    for (int i = 1; module && i < 32; i++) {
+        if (walk_value(walk, PyObject_CallMethod(module, "getsignal", "i", i)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int walk_socket(struct ak_valuehash *walk) {
+    PyObject *module = loaded("_socket"); /* borrowed */
+    return module ? walk_value(walk,
+                               PyObject_CallMethod(module, "getdefaulttimeout", NULL))
+                  : 0;
+}
+
+/* The global generator, for code that sets it: where it only draws, the functions that
+ * draw carry it. */
+static int walk_numpy_random(struct ak_valuehash *walk) {
+    static const char *const names[] = {"seed", "set_state", "set_bit_generator"};
+    PyObject *module = loaded("numpy.random"); /* borrowed */
+    for (size_t i = 0; module && i < sizeof(names) / sizeof(names[0]); i++) {
+        AK_PYREF name = PyUnicode_InternFromString(names[i]);
+        int named = name ? PySet_Contains(walk->attributes, name) : -1;
+        if (named)
+            return named < 0 ? -1
+                             : walk_value(walk, PyObject_CallMethod(module, "get_state",
+                                                                    NULL));
+    }
+    return 0;
 }
 
 int ak_value_settings(struct ak_valuehash *walk) {
@@ -111,6 +154,9 @@ int ak_value_settings(struct ak_valuehash *walk) {
         {AK_VALUE_NUMPY, walk_numpy},
         {AK_VALUE_PANDAS, walk_pandas},
         {AK_VALUE_MATPLOTLIB, walk_matplotlib},
+        {AK_VALUE_SIGNAL, walk_signals},
+        {AK_VALUE_SOCKET, walk_socket},
+        {AK_VALUE_NUMPY_RANDOM, walk_numpy_random},
     };
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         if (!(walk->packages & settings[i].package))
