@@ -206,7 +206,9 @@ int ak_bundle_repair(struct ak_state *state, PyObject *dict) {
 int ak_bundle_encode(struct ak_state *state, PyObject *dict, struct ak_buf *buf) {
     if (ak_json_encode(state, dict, buf) == 0)
         return 0;
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
+    /* Want of memory is nobody's form. */
+    if (!PyErr_ExceptionMatches(PyExc_Exception) ||
+        PyErr_ExceptionMatches(PyExc_MemoryError))
         return -1;
     Py_XDECREF(ak_fault_fetch());
     return ak_bundle_repair(state, dict) < 0 ? -1 : ak_json_encode(state, dict, buf);

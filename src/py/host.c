@@ -5,6 +5,8 @@
  */
 #include "py/record-private.h"
 
+#include <errno.h>
+
 #define WAIT_MS 100
 
 static int raise_gone(struct ak_state *state) {
@@ -13,6 +15,18 @@ static int raise_gone(struct ak_state *state) {
         state->forked ? "this process is a fork of the kernel and has no connection to "
                         "the notebook: only what it prints is shown"
                       : "the connection to the kernel process is closed");
+    return -1;
+}
+
+/* No memory, no descriptor, a limit on file sizes: what stopped the system is what the
+ * user has to hear. */
+static int raise_fatal(int error) {
+    if (error == -ENOMEM) {
+        PyErr_NoMemory();
+    } else {
+        errno = -error;
+        PyErr_SetFromErrno(PyExc_OSError);
+    }
     return -1;
 }
 
@@ -28,10 +42,8 @@ static int settle(struct ak_state *state, int r) {
                                           "4094 buffers, and 2 GiB in all");
         return -1;
     }
-    if (r < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
+    if (r < 0)
+        return raise_fatal(r);
     PyThreadState *thread = PyEval_SaveThread();
     (void)state->ops->publish_wait(state->host, WAIT_MS);
     PyEval_RestoreThread(thread);

@@ -122,6 +122,21 @@ def test_memory_limit(fresh):
     alive(fresh)
 
 
+@pytest.mark.parametrize(
+    "limit,word",
+    [
+        ("import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))", "File too large"),
+        ("import os\nheld = []\ntry:\n    while True: held.append(os.dup(0))\nexcept OSError: pass", "Too many open files"),
+    ],
+)
+def test_system_limits_are_named(fresh, limit, word):
+    """A display that is too big for the seam's socket needs a file; small ones go on."""
+    fresh.run(limit)
+    error = fresh.run("display({'text/plain': 'x' * (1 << 20)}, raw=True)", stop_on_error=False).error
+    assert error["ename"] == "OSError" and word in error["evalue"]
+    alive(fresh)
+
+
 def test_replaced_streams(fresh):
     fresh.run("import sys\nsys.stdout = None")
     fresh.run("import sys\nsys.stderr = 5\nimport builtins\ndel builtins.display")
