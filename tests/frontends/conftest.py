@@ -117,8 +117,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         program = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
@@ -129,7 +130,7 @@ def browser():
 @pytest.fixture(scope="session")
 def context(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -146,9 +147,9 @@ def lab(server, context, request):
     """JupyterLab in a fresh tab; a picture of how it ended is kept."""
     from lab import Lab
 
-    page = context.new_page()
-    yield Lab(page, server)
+    lab = Lab(context.new_page(), server)
+    yield lab
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{request.node.name}.png")
-    page.close()
+    lab.page.screenshot(path=SHOTS / f"{request.node.name}.png")
+    lab.page.close()
     server.end_kernels()

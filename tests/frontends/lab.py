@@ -5,8 +5,6 @@ import re
 
 from playwright.sync_api import expect
 
-expect.set_options(timeout=10_000)
-
 
 class Lab:
     """One tab of a browser with JupyterLab in it."""

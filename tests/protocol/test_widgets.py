@@ -176,6 +176,14 @@ def test_threads_and_tasks_of_a_handler_print_where_the_widget_is(widgets):
     widgets.run("go.set()\nthread.join()")
 
 
+def test_a_callback_that_raises(widgets):
+    made = widgets.run("button = w.Button()\nbutton.on_click(lambda b: 1 / 0)")
+    messages = widgets.until_idle(click(widgets, opened(made)["ButtonModel"]))
+    told = text(messages, "stderr") + "".join(str(m.content) for m in messages if m.type == "error")
+    assert "ZeroDivisionError" in told
+    assert widgets.run("1").result == "1"
+
+
 def captured(messages, output):
     """What a front end puts into an Output: text whose parent the widget names then."""
     owner, taken = None, ""
