@@ -21,12 +21,15 @@ static const char help[] =
     "\n"
     "Runs a kernel; front ends do this with what \"akernel install\" wrote.\n"
     "\n"
-    "  MODE                   async (default), concurrent or chained\n"
+    "  MODE                   async (default), concurrent, chained, and others: "
+    "dash-joined\n"
     "  -f FILE, --f=FILE      the connection file\n"
     "  --python PATH          the Python whose environment cells see\n"
     "  --python-version X.Y.Z its version, checked when it starts\n"
     "  --extension            let that Python load the worker as a module\n"
     "  --debugger             say that the debugger can be used\n"
+    "  --session-timeout S    with multi: close a session that was idle for S seconds\n"
+    "  --max-sessions N       with multi: as many as that (default 20000)\n"
     "  --respawn              replace a Python that dies, instead of ending\n"
     "  -c, --cache-dir DIR    where the mode \"cache\" keeps its files\n"
     "  --cache-url URL        a server that shares them\n"
@@ -39,6 +42,8 @@ struct options {
     const char *python;
     const char *python_version;
     const char *cache_dir, *cache_url, *cache_key;
+    const char *session_timeout;
+    const char *max_sessions;
     bool extension;
     bool respawn;
     bool lazy;
@@ -73,7 +78,9 @@ static int parse(int argc, char **argv, struct options *options) {
             take("-c", argc, argv, &i, &options->cache_dir) ||
             take("--cache-dir", argc, argv, &i, &options->cache_dir) ||
             take("--cache-url", argc, argv, &i, &options->cache_url) ||
-            take("--cache-key", argc, argv, &i, &options->cache_key))
+            take("--cache-key", argc, argv, &i, &options->cache_key) ||
+            take("--session-timeout", argc, argv, &i, &options->session_timeout) ||
+            take("--max-sessions", argc, argv, &i, &options->max_sessions))
             continue;
         if (strcmp(argv[i], "--extension") == 0)
             options->extension = true;
@@ -127,6 +134,20 @@ static const char loader[] =
     "del u, s, sys\n"
     "__import__('sys').exit(globals().pop('m').main())\n";
 
+/* A number that is not negative. 0, or -1 with a sentence on stderr. */
+static int parse_number(const char *option, const char *text, double *ret_number) {
+    char *end;
+    if (!text)
+        return 0;
+    double number = strtod(text, &end);
+    if (end == text || *end || !(number >= 0 && number < 1e9)) {
+        fprintf(stderr, "akernel: %s takes a number, not \"%s\"\n", option, text);
+        return -1;
+    }
+    *ret_number = number;
+    return 0;
+}
+
 static int run(const struct options *options, const struct ak_modes *modes) {
     AK_BUF_AUTO worker = {0};
     AK_BUF_AUTO message = {0};
@@ -147,6 +168,10 @@ static int run(const struct options *options, const struct ak_modes *modes) {
     }
     if (has_mode(modes, "cache"))
         set_cache_environment(options);
+    double timeout = 0, max_sessions = 0;
+    if (parse_number("--session-timeout", options->session_timeout, &timeout) < 0 ||
+        parse_number("--max-sessions", options->max_sessions, &max_sessions) < 0)
+        return 2;
     char *embedded[] = {worker.data, NULL};
     char *extension[] = {(char *)options->python, (char *)"-c", (char *)loader,
                          worker.data, NULL};
@@ -161,6 +186,9 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         .debugger = options->debugger,
         .arguments = options->others,
         .n_arguments = options->n_others,
+        .multi = has_mode(modes, "multi"),
+        .session_timeout = timeout,
+        .max_sessions = (size_t)max_sessions,
     };
     return ak_kernel_run(&config);
 }

@@ -8,8 +8,8 @@ static const struct {
     const char *name;
     bool implemented;
 } known[] = {
-    {"async", true},      {"cache", true},  {"chained", true},
-    {"concurrent", true}, {"multi", false}, {"react", true},
+    {"async", true},      {"cache", true}, {"chained", true},
+    {"concurrent", true}, {"multi", true}, {"react", true},
 };
 
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))

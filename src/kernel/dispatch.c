@@ -43,7 +43,9 @@ static int send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
         ak_buf_reserve(&memory, n_parts * sizeof(struct ak_bytes)))
         return AK_LINK_E_TOO_BIG;
     struct ak_bytes *parts = (struct ak_bytes *)(void *)memory.data;
-    parts[0] = ak_bytes(message->session, strlen(message->session));
+    parts[0] = world->number
+                   ? ak_bytes((const char *)&world->number, sizeof(world->number))
+                   : ak_bytes(message->session, strlen(message->session));
     parts[1] = message->header;
     parts[2] = message->metadata;
     parts[3] = message->content;
@@ -64,7 +66,13 @@ static int send_to_worker(struct ak_kernel *kernel, struct ak_request *request,
 
 static void send_fence(struct ak_kernel *kernel, struct ak_request *request,
                        struct ak_world *world) {
-    struct ak_frame fence = {.type = AK_FRAME_FENCE, .arg = request->id, .fd = -1};
+    struct ak_bytes number =
+        ak_bytes((const char *)&world->number, sizeof(world->number));
+    struct ak_frame fence = {.type = AK_FRAME_FENCE,
+                             .arg = request->id,
+                             .fd = -1,
+                             .n_parts = 1,
+                             .parts = &number};
     if (ak_request_forward(kernel, request, world, &fence) == 0)
         return;
     ak_native_kernel_info(kernel, request);
@@ -72,18 +80,36 @@ static void send_fence(struct ak_kernel *kernel, struct ak_request *request,
     ak_request_done(kernel, request);
 }
 
+/* Hands a request to the worker of a world, and says it when that cannot be. */
+static void ask_worker(struct ak_kernel *kernel, struct ak_request *request,
+                       struct ak_world *world, const struct ak_message *message) {
+    static const char memory[] = "the kernel has no memory to take this request in";
+    AK_BUF_AUTO why = {0};
+    if (kernel->sessions)
+        world = ak_sessions_world(kernel, message, request, &why);
+    if (!world)
+        refuse(kernel, request, "SessionLimitError", ak_buf_str(&why), why.len);
+    else if (send_to_worker(kernel, request, world, message))
+        refuse(kernel, request, "MemoryError", memory, sizeof(memory) - 1);
+}
+
 static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
-                     enum ak_channel channel) {
+                     enum ak_channel channel, int connection) {
     struct ak_request *request;
     if (ak_request_new(kernel, &request, message, channel) < 0)
         return;
     ak_publish_status(kernel, "busy", ak_bytes(request->parent, request->parent_len));
     ak_replay_heard(kernel, request, message);
-    struct ak_world *world = &kernel->world;
-    bool dead = !world->process || world->process->state == AK_WORKER_DEAD;
+    request->connection = connection;
+    struct ak_world *world = kernel->sessions
+                                 ? ak_sessions_world_of(kernel, message->session)
+                                 : &kernel->world;
+    struct ak_process *process = world ? world->process : kernel->world.process;
+    bool dead = !process || process->state == AK_WORKER_DEAD;
     if (!ak_subshell_route(kernel, request, message))
         return;
-    bool waits = channel == AK_CHANNEL_SHELL && world->n_open > 0 && !request->subshell;
+    bool waits =
+        channel == AK_CHANNEL_SHELL && world && world->n_open > 0 && !request->subshell;
     if (strcmp(message->msg_type, "kernel_info_request") == 0 && waits && !dead) {
         send_fence(kernel, request, world);
         return;
@@ -110,10 +136,7 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
         ak_request_done(kernel, request);
         return;
     }
-    if (send_to_worker(kernel, request, world, message)) {
-        static const char why[] = "the kernel has no memory to take this request in";
-        refuse(kernel, request, "MemoryError", why, sizeof(why) - 1);
-    }
+    ask_worker(kernel, request, world, message);
 }
 
 /* The log hears of the first of a kind. */
@@ -140,7 +163,8 @@ void ak_dispatch_channel(struct ak_kernel *kernel, enum ak_channel channel, int 
             r = ak_message_parse(&message, received.frames, received.n_frames,
                                  kernel->signer);
             if (r == 0) {
-                dispatch(kernel, &message, channel);
+                dispatch(kernel, &message, channel,
+                         kernel->sessions ? ak_received_fd(&received) : -1);
                 ak_message_done(&message);
             } else {
                 ak_dispatch_reject(kernel, r, channel);

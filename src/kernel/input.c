@@ -32,6 +32,24 @@ void ak_input_drop(struct ak_kernel *kernel, uint64_t request) {
     }
 }
 
+void ak_input_drop_connection(struct ak_kernel *kernel, int connection) {
+    ak_list_for_each(node, next, &kernel->questions) {
+        struct ak_question *question = ak_list_entry(node, struct ak_question, link);
+        struct ak_request *request = ak_request_find(kernel, question->request);
+        if (request && request->connection == connection)
+            free_question(question);
+    }
+}
+
+void ak_input_drop_process(struct ak_kernel *kernel, const struct ak_process *process) {
+    ak_list_for_each(node, next, &kernel->questions) {
+        struct ak_question *question = ak_list_entry(node, struct ak_question, link);
+        struct ak_request *request = ak_request_find(kernel, question->request);
+        if (!request || request->process == process)
+            free_question(question);
+    }
+}
+
 static int ask(struct ak_kernel *kernel, struct ak_question *question,
                struct ak_bytes content) {
     struct ak_request *request = ak_request_find(kernel, question->request);
@@ -97,7 +115,7 @@ static struct ak_question *find(struct ak_kernel *kernel,
 }
 
 /* The reader of the pipe reads to its end, so a full pipe drains at once. */
-static void write_line(int fd, const char *text, size_t len) {
+void ak_input_write(int fd, const char *text, size_t len) {
     for (int tries = 0; len && tries < WRITE_TRIES;) {
         ssize_t n = write(fd, text, len);
         if (n > 0) {
@@ -123,8 +141,9 @@ static void answer(struct ak_kernel *kernel, const struct ak_message *message) {
     if (!question)
         return; /* it was interrupted, or answered before */
     if (json_is_string(value)) {
-        write_line(question->fd, json_string_value(value), json_string_length(value));
-        write_line(question->fd, "\n", 1);
+        ak_input_write(question->fd, json_string_value(value),
+                       json_string_length(value));
+        ak_input_write(question->fd, "\n", 1);
     }
     free_question(question);
 }

@@ -24,9 +24,11 @@ struct ak_request {
     uint64_t id;
     enum ak_channel channel;
     enum ak_kind kind;
-    struct ak_world *world; /* borrowed: that the worker was asked in; or NULL */
-    char *reply_type;       /* owned; NULL when there is no reply */
-    char *parent;           /* owned: the request's header, as it came */
+    struct ak_world *world;     /* borrowed: that the worker was asked in; or NULL */
+    struct ak_process *process; /* borrowed: the worker that was asked; or NULL */
+    int connection;   /* descriptor that it came from, in a kernel with many sessions */
+    char *reply_type; /* owned; NULL when there is no reply */
+    char *parent;     /* owned: the request's header, as it came */
     size_t parent_len;
     struct ak_bytes *identities; /* owned, with their bytes behind */
     size_t n_identities;
@@ -85,6 +87,7 @@ struct ak_process {
     struct ak_buf fault_text;
     bool given_up;       /* and was killed for it */
     bool lost;           /* its end of the link is closed although it runs */
+    bool restarting;     /* and is killed for a fresh one to take its place */
     bool exited;         /* reaped; status below */
     int status;          /* as of waitpid */
     uint64_t sigterm_at; /* when the group gets SIGTERM, or AK_NEVER */
@@ -93,8 +96,16 @@ struct ak_process {
 
 /* A namespace in a worker, as far as this process knows it. */
 struct ak_world {
+    struct ak_list link;        /* ak_sessions.worlds; of a kernel with many */
+    uint64_t number;            /* in a kernel with many; else 0 */
     struct ak_process *process; /* borrowed: that it lives in, or NULL */
     size_t n_open;              /* its share of ak_kernel.n_open */
+    struct ak_list clients;     /* ak_client.link */
+    struct ak_map *cell_ids;    /* owned: keys are the ids of cells that it has run */
+    char *name;                 /* owned; NULL when it has none */
+    uint64_t created_at;
+    uint64_t used_at; /* when its last request came or ended */
+    uint64_t n_cells; /* execute requests so far */
 };
 
 /* A question to a client that waits for its input_reply. */
@@ -114,9 +125,10 @@ struct ak_kernel {
     struct ak_signer *signer;
     struct ak_author *author;
     struct ak_received received;
-    struct ak_list processes; /* ak_process.node */
-    struct ak_buf poll_items; /* zmq_pollitem_t of the round */
-    struct ak_world world;    /* the one of a kernel without multi */
+    struct ak_list processes;     /* ak_process.node */
+    struct ak_buf poll_items;     /* zmq_pollitem_t of the round */
+    struct ak_world world;        /* the one of a kernel without multi */
+    struct ak_sessions *sessions; /* NULL without multi */
     int signal_fd;
     int parent_fd;    /* pidfd of JPY_PARENT_PID, or -1 */
     pid_t parent_pid; /* watched by pid, or 0 */
@@ -249,6 +261,35 @@ int ak_usage_add_json(struct ak_kernel *kernel, struct ak_buf *content);
 void ak_input_ask(struct ak_kernel *kernel, struct ak_frame *frame);
 void ak_input_answer(struct ak_kernel *kernel);
 void ak_input_drop(struct ak_kernel *kernel, uint64_t request);
+/* Nobody answers the questions of requests that came from a connection. */
+void ak_input_drop_connection(struct ak_kernel *kernel, int connection);
+void ak_input_drop_process(struct ak_kernel *kernel, const struct ak_process *process);
+/* Writes to a pipe whose reader reads to its end. */
+void ak_input_write(int fd, const char *text, size_t len);
+
+/* session.c: worlds of a kernel with many. */
+struct ak_client;
+struct ak_sessions;
+int ak_sessions_new(struct ak_kernel *kernel);
+void ak_sessions_done(struct ak_kernel *kernel);
+/* Notes which connections have ended. */
+void ak_sessions_look(struct ak_kernel *kernel);
+/* The world that a request of a client is for, made or taken over if need be; NULL with
+ * a sentence when there can be none. */
+struct ak_world *ak_sessions_world(struct ak_kernel *kernel,
+                                   const struct ak_message *message,
+                                   struct ak_request *request, struct ak_buf *why);
+/* NULL when there is none. */
+struct ak_client *ak_sessions_client(struct ak_kernel *kernel, const char *session);
+struct ak_world *ak_sessions_world_of(struct ak_kernel *kernel, const char *session);
+void *ak_sessions_socket(struct ak_kernel *kernel, int index);
+void ak_world_interrupt(struct ak_world *world);
+/* All worlds live in another worker now, and are empty. */
+void ak_sessions_move(struct ak_kernel *kernel, struct ak_process *process);
+uint64_t ak_sessions_deadline(const struct ak_kernel *kernel);
+void ak_sessions_tick(struct ak_kernel *kernel, uint64_t now);
+/* call.c */
+void ak_call_answer(struct ak_kernel *kernel, struct ak_frame *frame);
 
 /* worker_link.c: takes at most limit frames of a worker, and then its text. */
 #define AK_FRAMES_A_ROUND 64
@@ -261,6 +302,8 @@ int ak_worker_forward(struct ak_process *process, const struct ak_frame *frame);
 int ak_supervisor_start(struct ak_kernel *kernel, struct ak_world *world,
                         bool respawned);
 void ak_supervisor_interrupt(struct ak_kernel *kernel);
+/* Gives a world (NULL: the kernel's) a fresh Python. */
+void ak_supervisor_restart(struct ak_kernel *kernel, struct ak_world *world);
 void ak_supervisor_reap(struct ak_kernel *kernel);
 /* Begins an orderly end: SHUTDOWN to the worker, then SIGTERM, then SIGKILL. */
 void ak_supervisor_stop(struct ak_kernel *kernel, bool restart);

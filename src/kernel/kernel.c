@@ -22,6 +22,7 @@
 #include "kernel/debug.h"
 #include "kernel/subshell.h"
 #include "net/handshake.h"
+#include "net/peers.h"
 #include "wire/limits.h"
 
 AK_LOG_MODULE("kernel");
@@ -40,6 +41,8 @@ enum poll_index {
     POLL_SIGNAL,
     POLL_PARENT,
     POLL_DEBUG,
+    POLL_PEERS, /* AK_PEERS_SOCKETS of them */
+    POLL_PEERS_LAST = POLL_PEERS + AK_PEERS_SOCKETS - 1,
     POLL_N,
 };
 
@@ -124,6 +127,8 @@ static int open_kernel(struct ak_kernel *kernel) {
     if (r)
         return ak_error_trace(r);
     r = ak_channels_bind(&kernel->channels, &kernel->conn, &message);
+    if (!r && kernel->config->multi)
+        r = ak_sessions_new(kernel);
     if (!r && kernel->conn.registration_ip)
         r = ak_handshake(kernel->channels, &kernel->conn, kernel->signer, &message);
     else if (!r && picks)
@@ -216,6 +221,8 @@ static zmq_pollitem_t *fill(struct ak_kernel *kernel, int *ret_n) {
     add(items, POLL_DEBUG, NULL, ak_debug_fd(kernel),
         (short)((ak_publish_stalled(kernel) ? 0 : ZMQ_POLLIN) |
                 (ak_debug_wants_out(kernel) ? ZMQ_POLLOUT : 0)));
+    for (int i = 0; i < AK_PEERS_SOCKETS; i++)
+        add(items, POLL_PEERS + i, ak_sessions_socket(kernel, i), -1, ZMQ_POLLIN);
     for (int i = 0; i < n; i++) {
         if (!items[i].socket && items[i].fd < 0)
             items[i].fd = kernel->signal_fd;
@@ -230,6 +237,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 static long timeout_ms(struct ak_kernel *kernel, uint64_t now) {
     uint64_t at = earlier(kernel->flush_at, ak_supervisor_deadline(kernel));
+    at = earlier(at, ak_sessions_deadline(kernel));
     ak_list_for_each(node, next, &kernel->processes) {
         struct ak_process *process = ak_list_entry(node, struct ak_process, node);
         if (process->pipes[0].since != AK_NEVER || process->pipes[1].since != AK_NEVER)
@@ -324,6 +332,8 @@ static void round_trip(struct ak_kernel *kernel) {
     }
     ak_publish_backlog(kernel);
     serve_workers(kernel, items + POLL_N, n_items - POLL_N);
+    if (kernel->sessions)
+        ak_sessions_look(kernel);
     serve_clients(kernel, items);
     if (items[POLL_DEBUG].revents && items[POLL_DEBUG].fd == ak_debug_fd(kernel))
         ak_debug_serve(kernel);
@@ -337,6 +347,7 @@ static void round_trip(struct ak_kernel *kernel) {
         kernel->exit_code = 1;
     }
     ak_supervisor_tick(kernel, ak_clock_now());
+    ak_sessions_tick(kernel, ak_clock_now());
 }
 
 /* --- the end -----------------------------------------------------------------------
@@ -345,6 +356,7 @@ static void round_trip(struct ak_kernel *kernel) {
 static void close_kernel(struct ak_kernel *kernel) {
     ak_debug_reset(kernel);
     ak_subshell_forget(kernel, NULL);
+    ak_sessions_done(kernel);
     ak_supervisor_done(kernel);
     ak_input_drop(kernel, 0);
     ak_stream_done(kernel);

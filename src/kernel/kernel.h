@@ -21,6 +21,9 @@ struct ak_kernel_config {
     bool debugger;                /* debugpy is there for it */
     const char *const *arguments; /* what else the launcher said: for IPython */
     size_t n_arguments;
+    bool multi;             /* a world a client session */
+    double session_timeout; /* idle seconds after which one ends; 0: never */
+    size_t max_sessions;    /* 0: AK_WIRE_SESSIONS_MAX */
 };
 
 /* Runs a kernel to its end and returns the exit code; what went wrong at the start is

@@ -62,8 +62,15 @@ static void answer_usage(struct ak_kernel *kernel, struct ak_request *request) {
         reply(kernel, request, &content);
 }
 
-static void answer_interrupt(struct ak_kernel *kernel, struct ak_request *request) {
-    ak_supervisor_interrupt(kernel);
+/* In a kernel of many sessions, one that has a world there means that world. Servers
+ * interrupt in the name of their own session, which has none: that is everything. */
+static void answer_interrupt(struct ak_kernel *kernel, struct ak_request *request,
+                             const struct ak_message *message) {
+    struct ak_world *world = ak_sessions_world_of(kernel, message->session);
+    if (world)
+        ak_world_interrupt(world);
+    else
+        ak_supervisor_interrupt(kernel);
     ak_request_reply(kernel, request, ak_bytes("{\"status\": \"ok\"}", 16),
                      ak_bytes("{}", 2), NULL);
 }
@@ -97,7 +104,7 @@ bool ak_native_answer(struct ak_kernel *kernel, struct ak_request *request,
     else if (strcmp(type, "usage_request") == 0)
         answer_usage(kernel, request);
     else if (strcmp(type, "interrupt_request") == 0)
-        answer_interrupt(kernel, request);
+        answer_interrupt(kernel, request, message);
     else if (strcmp(type, "shutdown_request") == 0)
         answer_shutdown(kernel, request, message);
     else

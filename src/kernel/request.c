@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "kernel/shown.h"
@@ -111,11 +112,13 @@ void ak_request_close(struct ak_kernel *kernel, struct ak_request *request) {
     request->open = false;
     kernel->n_open--;
     request->world->n_open--;
+    request->world->used_at = ak_clock_now();
 }
 
 int ak_request_forward(struct ak_kernel *kernel, struct ak_request *request,
                        struct ak_world *world, const struct ak_frame *frame) {
     request->world = world;
+    request->process = world->process;
     request->open = true;
     kernel->n_open++;
     world->n_open++;
@@ -233,7 +236,7 @@ void ak_request_fail_all(struct ak_kernel *kernel, const struct ak_process *proc
         return;
     ak_list_for_each(node, next, &kernel->requests) {
         struct ak_request *request = ak_list_entry(node, struct ak_request, link);
-        if (process && (!request->world || request->world->process != process))
+        if (process && request->process != process)
             continue;
         if (request->done)
             ak_request_free(kernel, request); /* who could speak for it is gone */

@@ -164,7 +164,11 @@ static void answer_delete(struct ak_kernel *kernel, struct ak_request *request,
 
 bool ak_subshell_answer(struct ak_kernel *kernel, struct ak_request *request,
                         struct ak_world *world, const struct ak_message *message) {
-    if (strcmp(message->msg_type, "create_subshell_request") == 0)
+    if (kernel->sessions && strcmp(message->msg_type, "create_subshell_request") == 0)
+        refuse(kernel, request, "SubshellError",
+               "a kernel of many sessions has no subshells: cells of different "
+               "sessions run side by side already");
+    else if (strcmp(message->msg_type, "create_subshell_request") == 0)
         answer_create(kernel, request, world->process);
     else if (strcmp(message->msg_type, "list_subshell_request") == 0)
         answer_list(kernel, request);

@@ -214,6 +214,14 @@ void ak_supervisor_interrupt(struct ak_kernel *kernel) {
     ak_debug_interrupted(kernel);
 }
 
+void ak_supervisor_restart(struct ak_kernel *kernel, struct ak_world *world) {
+    struct ak_process *process = world ? world->process : kernel->world.process;
+    if (!process || process->state == AK_WORKER_DEAD)
+        return;
+    process->restarting = true;
+    ak_supervisor_kill(process);
+}
+
 void ak_supervisor_kill(struct ak_process *process) {
     if (process->pid)
         kill(-process->pid, SIGKILL);
@@ -271,10 +279,17 @@ static void collect_last_words(struct ak_kernel *kernel, struct ak_process *proc
     kernel->last_words = false;
 }
 
+/* Whether a fresh worker takes the place of one that dies. */
+static bool goes_on(const struct ak_kernel *kernel, const struct ak_process *process) {
+    return kernel->config->respawn || kernel->config->multi || process->restarting;
+}
+
 static void describe_death(struct ak_kernel *kernel, const struct ak_process *process,
                            struct ak_buf *text) {
     int status = process->status;
-    if (process->given_up) {
+    if (process->restarting) {
+        (void)ak_buf_add_str(text, "Python was restarted by akernel.restart()");
+    } else if (process->given_up) {
         (void)ak_buf_add_str(text, "Python closed its connection to the kernel: a cell "
                                    "closed descriptors that are not its own, or "
                                    "replaced the program by exec");
@@ -292,7 +307,7 @@ static void describe_death(struct ak_kernel *kernel, const struct ak_process *pr
                           "a library that gave up)",
                           WEXITSTATUS(status));
     }
-    (void)ak_buf_add_str(text, kernel->config->respawn
+    (void)ak_buf_add_str(text, goes_on(kernel, process)
                                    ? ". The kernel goes on with a fresh Python: all "
                                      "variables are lost."
                                    : ". The kernel ends: restart it to go on; all "
@@ -315,7 +330,12 @@ static void release_process(struct ak_process *process) {
     process->ring_damaged = false;
 }
 
-static void free_process(struct ak_process *process) {
+static void free_process(struct ak_kernel *kernel, struct ak_process *process) {
+    ak_list_for_each(node, next, &kernel->requests) {
+        struct ak_request *request = ak_list_entry(node, struct ak_request, link);
+        if (request->process == process)
+            request->process = NULL;
+    }
     release_process(process);
     ak_list_remove(&process->node);
     free(process);
@@ -338,13 +358,14 @@ static void end_group(pid_t group) {
 
 static void respawn(struct ak_kernel *kernel, struct ak_process *process) {
     ak_publish_status(kernel, "restarting", ak_bytes(NULL, 0));
-    free_process(process);
+    free_process(kernel, process);
     kernel->world.process = NULL;
     if (ak_supervisor_start(kernel, &kernel->world, true) < 0) {
         kernel->over = true;
         kernel->exit_code = 1;
         return;
     }
+    ak_sessions_move(kernel, kernel->world.process);
     ak_publish_status(kernel, "starting", ak_bytes(NULL, 0));
     ak_publish_status(kernel, "idle", ak_bytes(NULL, 0));
 }
@@ -354,7 +375,7 @@ static void died(struct ak_kernel *kernel, struct ak_process *process) {
     collect_last_words(kernel, process);
     ak_debug_forget(kernel, process);
     ak_subshell_forget(kernel, process);
-    ak_input_drop(kernel, 0);
+    ak_input_drop_process(kernel, process);
     end_group(process->pid);
     if (process->state == AK_WORKER_STARTING && !kernel->stopping) {
         static const char why[] =
@@ -378,7 +399,7 @@ static void died(struct ak_kernel *kernel, struct ak_process *process) {
                         true);
     if (!expected) {
         ak_error("%s", ak_buf_str(&text));
-        if (kernel->config->respawn) {
+        if (goes_on(kernel, process)) {
             respawn(kernel, process);
             return;
         }
@@ -489,6 +510,6 @@ void ak_supervisor_done(struct ak_kernel *kernel) {
         ak_supervisor_kill(process);
         while (process->pid && waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        free_process(process);
+        free_process(kernel, process);
     }
 }

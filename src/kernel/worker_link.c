@@ -89,7 +89,14 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
         ak_dispatch_channel(kernel, AK_CHANNEL_SHELL, AK_MESSAGES_WAITING);
     ak_request_reply(kernel, request, part(frame, 0), part(frame, 1), frame);
     if (frame->flags & AK_FRAME_F_ABORTING) {
-        struct ak_frame sent = {.type = AK_FRAME_SENT, .id = frame->id, .fd = -1};
+        struct ak_world *world = request->world;
+        struct ak_bytes number =
+            ak_bytes(world ? &world->number : NULL, world ? sizeof(world->number) : 0);
+        struct ak_frame sent = {.type = AK_FRAME_SENT,
+                                .id = frame->id,
+                                .fd = -1,
+                                .n_parts = 1,
+                                .parts = &number};
         (void)ak_subshell_forward(kernel, request, process, &sent);
     }
     if (frame->flags & AK_FRAME_F_DONE)
@@ -182,6 +189,9 @@ static void take(struct ak_kernel *kernel, struct ak_process *process,
         break;
     case AK_FRAME_INPUT:
         ak_input_ask(kernel, frame);
+        break;
+    case AK_FRAME_CALL:
+        ak_call_answer(kernel, frame);
         break;
     case AK_FRAME_FENCE:
         take_fence(kernel, frame->arg);

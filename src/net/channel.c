@@ -222,6 +222,13 @@ static void clear(struct ak_received *received) {
     received->n_frames = 0;
 }
 
+int ak_received_fd(struct ak_received *received) {
+    /* The first frame is the identity, which the socket makes itself. */
+    return received->n_frames
+               ? zmq_msg_get(&received->messages[received->n_frames - 1], ZMQ_SRCFD)
+               : -1;
+}
+
 void ak_received_done(struct ak_received *received) {
     clear(received);
     free(received->messages);

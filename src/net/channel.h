@@ -81,6 +81,8 @@ void *ak_channels_context(struct ak_channels *channels);
  */
 int ak_channels_receive(struct ak_channels *channels, enum ak_channel channel,
                         struct ak_received *received);
+/* The descriptor of the connection that a message came from, or -1. */
+int ak_received_fd(struct ak_received *received);
 void ak_received_done(struct ak_received *received);
 /* Sends, signed. 0, AGAIN (nothing was sent) or fatal. */
 int ak_channels_send(struct ak_channels *channels, enum ak_channel channel,

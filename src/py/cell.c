@@ -340,10 +340,12 @@ int ak_cell_start(struct ak_cell *cell) {
     return 0;
 }
 
-void ak_cell_interrupt(struct ak_cell *cell) {
+void ak_cell_interrupt(struct ak_cell *cell, bool everyone) {
     if (!cell->task || cell->phase == AK_CELL_OVER)
         return;
     cell->interrupted = true;
+    if (everyone && cell->space->number)
+        cell->request->everyone = true;
     AK_PYREF done = PyObject_CallMethod(cell->task, "cancel", NULL);
     if (!done)
         Py_XDECREF(ak_fault_fetch());

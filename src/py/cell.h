@@ -75,9 +75,9 @@ bool ak_cell_holds_back(const struct ak_cell *cell, const char *name);
 /* Publishes execute_input and makes the task, whose first step comes after this
  * returns. 0 or fatal. */
 int ak_cell_start(struct ak_cell *cell);
-/* Cancels the task of a started cell because of an interrupt: it ends with
- * KeyboardInterrupt unless user code catches the cancellation. */
-void ak_cell_interrupt(struct ak_cell *cell);
+/* Cancels the task of a started cell because of an interrupt, of everything or of its
+ * world: it ends with KeyboardInterrupt unless user code catches the cancellation. */
+void ak_cell_interrupt(struct ak_cell *cell, bool everyone);
 /* Puts the statements of a cell of plain "name = expression" into the order of their
  * dependencies, before it starts. False when it is no such cell: nothing has changed.
  */

@@ -54,7 +54,8 @@ static int refuse(struct ak_state *state, PyObject *content) {
                                 ak_request_output_id(state), &text);
 }
 
-static int handle(struct ak_state *state, const struct ak_comm_message *message) {
+static int handle(struct ak_space *space, const struct ak_comm_message *message) {
+    struct ak_state *state = space->state;
     static const char *const verbs[] = {"comm_open", "comm_msg", "comm_close"};
     AK_PYREF content =
         ak_json_decode(state, message->content.data, message->content.len);
@@ -64,39 +65,44 @@ static int handle(struct ak_state *state, const struct ak_comm_message *message)
         PyErr_SetString(PyExc_TypeError, "the content of a comm message is an object");
         return -1;
     }
-    if (!state->comms)
+    PyObject *comms = ak_space_comms(space); /* borrowed */
+    if (!comms && PyErr_Occurred())
+        return -1;
+    if (!comms)
         return message->verb == AK_COMM_OPEN ? refuse(state, content) : 0;
     AK_PYREF dict = message_dict(state, message, content);
     AK_PYREF module = dict ? PyImport_ImportModule("akernel._comm") : NULL;
-    AK_PYREF done = module
-                        ? PyObject_CallMethod(module, "dispatch", "OsO", state->comms,
-                                              verbs[message->verb], dict)
-                        : NULL;
+    AK_PYREF done = module ? PyObject_CallMethod(module, "dispatch", "OsO", comms,
+                                                 verbs[message->verb], dict)
+                           : NULL;
     return done ? 0 : -1;
 }
 
 int ak_comm_handle(struct ak_space *space, const struct ak_comm_message *message) {
-    if (handle(space->state, message) < 0)
+    if (handle(space, message) < 0)
         report(space->state);
     return 0;
 }
 
-static PyObject *info(struct ak_state *state, struct ak_bytes text) {
+static PyObject *info(struct ak_space *space, struct ak_bytes text) {
+    struct ak_state *state = space->state;
+    PyObject *manager = ak_space_comms(space); /* borrowed */
+    if (!manager && PyErr_Occurred())
+        return NULL;
     AK_PYREF content = ak_json_decode(state, text.data, text.len);
     if (!content)
         return NULL;
-    if (!state->comms || !PyDict_Check(content))
+    if (!manager || !PyDict_Check(content))
         return PyDict_New();
     AK_PYREF target = PyObject_CallMethod(content, "get", "s", "target_name");
     AK_PYREF module = target ? PyImport_ImportModule("akernel._comm") : NULL;
-    return module ? PyObject_CallMethod(module, "info", "OO", state->comms, target)
-                  : NULL;
+    return module ? PyObject_CallMethod(module, "info", "OO", manager, target) : NULL;
 }
 
 int ak_comm_info(struct ak_space *space, struct ak_bytes content,
                  struct ak_buf *ret_content) {
     struct ak_state *state = space->state;
-    AK_PYREF comms = info(state, content);
+    AK_PYREF comms = info(space, content);
     int r = ak_buf_add_str(ret_content, "{\"status\": \"ok\", \"comms\": ");
     if (r)
         return ak_error_trace(r);
@@ -107,9 +113,25 @@ int ak_comm_info(struct ak_space *space, struct ak_bytes content,
     return r ? ak_error_trace(r) : ak_buf_add_char(ret_content, '}');
 }
 
-static PyObject *set_manager(PyObject *module, PyObject *manager) {
-    Py_XSETREF(ak_state_of_module(module)->comms, Py_NewRef(manager));
+PyObject *ak_space_comms(struct ak_space *space) {
+    if (!space->comms && space->state->comm_factory)
+        space->comms = PyObject_CallNoArgs(space->state->comm_factory);
+    return space->comms;
+}
+
+/* _set_comm_factory(f): f() makes the comm manager of a world. */
+static PyObject *set_factory(PyObject *module, PyObject *factory) {
+    Py_XSETREF(ak_state_of_module(module)->comm_factory, Py_NewRef(factory));
     Py_RETURN_NONE;
+}
+
+/* _comm_manager(): that of the running code's world. */
+static PyObject *manager(PyObject *module, PyObject *ignored) {
+    struct ak_space *space = ak_space_current(ak_state_of_module(module));
+    PyObject *found = space ? ak_space_comms(space) : NULL; /* borrowed */
+    if (!found && PyErr_Occurred())
+        return NULL;
+    return Py_NewRef(found ? found : Py_None);
 }
 
 /* _request(): whose output is written now, to be kept by a comm; or None. */
@@ -137,7 +159,8 @@ static PyMethodDef comm_functions[] = {
     {"_request", get_request, METH_NOARGS, NULL},
     {"_header", get_header, METH_NOARGS, NULL},
     {"_hand_over", hand_over, METH_O, NULL},
-    {"_set_comm_manager", set_manager, METH_O, NULL},
+    {"_set_comm_factory", set_factory, METH_O, NULL},
+    {"_comm_manager", manager, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

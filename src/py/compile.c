@@ -178,7 +178,10 @@ static int compile_source(struct ak_cell *cell, PyObject *source) {
     Py_XSETREF(cell->filename,
                ak_fault_register_source(cell->space->state, source,
                                         cell->request->execution_count));
-    return cell->filename ? compile_cell(cell, source) : -1;
+    PyObject *names = cell->space->filenames; /* borrowed */
+    if (!cell->filename || (names && PyList_Append(names, cell->filename) < 0))
+        return -1;
+    return compile_cell(cell, source);
 }
 
 /* Every valid module is a valid cell as it stands, so the indent is looked at only when

@@ -80,6 +80,15 @@ int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *c
     return r;
 }
 
+int ak_host_call(struct ak_state *state, uint64_t request, struct ak_bytes text,
+                 int *ret_read_fd) {
+    int r;
+    while ((r = settle(state,
+                       state->ops->call(state->host, request, text, ret_read_fd))) > 0)
+        ;
+    return r;
+}
+
 int ak_host_show_again(struct ak_state *state, uint64_t request,
                        const struct ak_buf *options) {
     struct ak_bytes text = ak_bytes(ak_buf_str(options), options->len);

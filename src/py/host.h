@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/signal.h"
 
 /* What a publication is; the names are those of the messaging spec. */
 enum ak_output {
@@ -64,6 +65,9 @@ struct ak_host_ops {
     /* Asks the front end of a request for a line; content is that of the input_request.
      * *ret_read_fd is the caller's to read to its end and to close. 0, FULL or GONE. */
     int (*ask)(void *host, uint64_t request, struct ak_bytes content, int *ret_read_fd);
+    /* The same for the kernel process itself: text is a JSON object, and so is what is
+     * read. */
+    int (*call)(void *host, uint64_t request, struct ak_bytes text, int *ret_read_fd);
     /* Who is on the main thread's stack now: for the owner of descriptor-level output.
      */
     void (*set_current)(void *host, uint64_t request);

@@ -9,6 +9,11 @@
  * for an exception there would lose a callback of somebody; running cells are cancelled
  *    from the loop, which is woken.
  *
+ * In a kernel of many worlds an interrupt may mean one of them. It comes as another
+ * signal, whose value is the world's number: then KeyboardInterrupt is raised only if
+ * that world's code is on the stack, and nobody else is touched. Cells of it that wait
+ * are cancelled by a frame of the seam.
+ *
  * Whether user code is on the stack is asked of the stack itself: every frame belongs
  * to a file, and only asyncio's, the selectors module's and ours are not the user's. A
  * flag set around the steps of cells would miss child tasks and callbacks.
@@ -19,7 +24,9 @@
 #include <string.h>
 
 #include "py/fault-private.h"
+#include "py/host.h"
 #include "py/runtime-private.h"
+#include "py/space-private.h"
 
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
@@ -66,6 +73,26 @@ static void trace_again(struct ak_state *state) {
         Py_XDECREF(ak_fault_fetch());
 }
 
+/* sigaction gives its handlers no context; set once, before the handler is. */
+static struct ak_state *signal_state;
+
+static void on_scoped(int number, siginfo_t *info, void *context) {
+    struct ak_state *state = signal_state;
+    if (state->forked)
+        return;
+    state->scoped = (unsigned)info->si_value.sival_int;
+    PyErr_SetInterruptEx(SIGINT);
+}
+
+int ak_interrupt_scoped(struct ak_state *state) {
+    struct sigaction action = {.sa_sigaction = on_scoped, .sa_flags = SA_SIGINFO};
+    signal_state = state;
+    if (sigaction(AK_SIGNAL_WORLD, &action, NULL) == 0)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+}
+
 static PyObject *call_interrupted(PyObject *module, PyObject *ignored) {
     struct ak_state *state = ak_state_of_module(module);
     struct ak_runtime *runtime = state->runtime;
@@ -89,7 +116,15 @@ static PyObject *on_sigint(PyObject *module, PyObject *args) {
         Py_RETURN_NONE;
     }
     bool in_user_code = state->user_depth > 0 || user_on_stack(frame);
-    if (state->loop && !state->forked) {
+    struct ak_request *request = ak_request_current(state);
+    uint64_t world = request ? request->space->number : 0;
+    uint64_t scoped = state->scoped;
+    state->scoped = 0;
+    if (scoped && world != scoped)
+        Py_RETURN_NONE;
+    if (!scoped && in_user_code && world)
+        request->everyone = true;
+    if (state->loop && !state->forked && !scoped) {
         AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
         AK_PYREF handle = callback
                               ? PyObject_CallMethod(state->loop, "call_soon_threadsafe",

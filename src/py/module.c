@@ -7,6 +7,7 @@
  */
 #include "py/module-private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "py/shell-private.h"
@@ -31,7 +32,9 @@ static int ak_module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->pickler);
     Py_VISIT(state->unpickler);
     Py_VISIT(state->json_scanner);
-    Py_VISIT(state->comms);
+    Py_VISIT(state->comm_factory);
+    Py_VISIT(state->main);
+    Py_VISIT(state->home_main);
     Py_VISIT(state->shell);
     return 0;
 }
@@ -54,7 +57,9 @@ static int ak_module_clear(PyObject *module) {
     Py_CLEAR(state->pickler);
     Py_CLEAR(state->unpickler);
     Py_CLEAR(state->json_scanner);
-    Py_CLEAR(state->comms);
+    Py_CLEAR(state->comm_factory);
+    Py_CLEAR(state->main);
+    Py_CLEAR(state->home_main);
     Py_CLEAR(state->shell);
     Py_CLEAR(state->request_var);
     Py_CLEAR(state->request_type);
@@ -68,7 +73,10 @@ static int ak_module_clear(PyObject *module) {
 }
 
 static void ak_module_free(void *module) {
+    struct ak_state *state = ak_state_of_module(module);
     ak_module_clear(module);
+    free(state->cwd);
+    free(state->home);
 }
 
 static struct PyModuleDef ak_module_def = {
@@ -103,7 +111,7 @@ PyObject *ak_module_new(const struct ak_host_ops *ops, void *host) {
         ak_request_setup,  ak_convert_setup,  ak_fork_setup,    ak_loop_setup,
         ak_cell_setup,     ak_stdio_setup,    ak_stdin_setup,   ak_display_setup,
         ak_comm_setup,     ak_react_setup,    ak_inspect_setup, ak_shell_setup,
-        ak_snapshot_setup, ak_recorder_setup,
+        ak_snapshot_setup, ak_recorder_setup, ak_call_setup,
     };
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
         if (setups[i](state, module) < 0)

@@ -237,6 +237,9 @@ static void end_for_shell(struct ak_cell *cell, PyObject *exception) {
     if (ak_shell_end(cell, exception) < 0)
         Py_XDECREF(ak_fault_fetch());
 }
+static const char everyone_hint[] =
+    "This interrupt was for the whole kernel: it stopped the cells of every session. "
+    "akernel.interrupt(name) stops those of one.";
 
 void ak_outcome_fail(struct ak_cell *cell) {
     struct ak_state *state = cell->space->state;
@@ -255,6 +258,9 @@ void ak_outcome_fail(struct ak_cell *cell) {
     enum ak_shell_words words = ak_shell_describe(state, exception, &fault);
     if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
         ak_fault_add_line(&fault, exit_hint);
+    if (cell->request->everyone &&
+        PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
+        ak_fault_add_line(&fault, everyone_hint);
     AK_BUF_AUTO members = {0};
     int r = tell(cell, &fault, words == AK_SHELL_SILENT, &members);
     ak_fault_done(&fault);

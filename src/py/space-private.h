@@ -12,7 +12,12 @@
 #define AK_SPACE_OUT_MAX 1000
 
 struct ak_space {
-    unsigned n_refs;        /* its owner's, and one a Request */
+    struct ak_list link; /* ak_state.spaces, of a world that shares the interpreter */
+    unsigned n_refs;     /* its owner's, and one a Request */
+    uint64_t number;     /* of a world that shares the interpreter; else 0 */
+    char *cwd;           /* owned: where its cells are; NULL: where the worker began */
+    PyObject *comms;     /* owned: its comm manager once there is one, or NULL */
+    PyObject *filenames; /* owned: names of the code of its cells, if it is shared */
     struct ak_state *state; /* borrowed */
     PyObject *module;       /* owned: __main__ */
     PyObject *names;        /* owned: its __dict__ */
@@ -35,6 +40,17 @@ void ak_space_unref(struct ak_space *space);
 /* What a result does to a world: _, __, ___, _N and Out; then execute_result. Called as
  * sys.displayhook by the running cell. 0, or -1 with an exception set. */
 int ak_space_show_result(struct ak_space *space, PyObject *value);
+/* main.c: makes sys.modules["__main__"] the module of whatever world runs. 0, or -1
+ * with an exception set. */
+int ak_main_install(struct ak_state *state);
+/* Its comm manager, made now if the comm package is imported. Borrowed; NULL without an
+ * exception when there is none. */
+PyObject *ak_space_comms(struct ak_space *space);
+/* cwd.c: the working directory is the world's while its code is on the stack. Returns
+ * whose it was before, to be given to ak_cwd_leave. Both do nothing for a world that is
+ * alone. */
+struct ak_space *ak_cwd_enter(struct ak_space *space);
+void ak_cwd_leave(struct ak_space *space, struct ak_space *before);
 /* Puts what is run into In and the source as it was typed into _iN; _i, _ii and _iii
  * are the sources before it. */
 int ak_space_record_input(struct ak_space *space, PyObject *source, PyObject *python,

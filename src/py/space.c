@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one world of a kernel is the interpreter's own __main__, so that pickling,
- * spawned children and "import __main__" see what cells see. In, Out, _ and their kin
+ * The world of a kernel that has one is the interpreter's own __main__, so that
+ * pickling, spawned children and "import __main__" see what cells see; worlds that
+ * share the interpreter stand behind one proxy (py/main.c). In, Out, _ and their kin
  * are plain entries of it. Out is bounded: a long notebook must not keep every big
  * result alive.
  *
@@ -16,6 +17,7 @@
 #include "base/error.h"
 #include "py/display-private.h"
 #include "py/fault-private.h"
+#include "py/interrupt-private.h"
 #include "py/runtime-private.h"
 
 static int set(struct ak_space *space, const char *name, PyObject *value) {
@@ -35,21 +37,8 @@ static int drop_numbered(struct ak_space *space, const char *prefix, long number
     return has <= 0 ? has : PyDict_DelItem(space->names, name);
 }
 
-static int fill(struct ak_space *space) {
-    struct ak_state *state = space->state;
-    space->module = Py_XNewRef(PyImport_AddModule("__main__"));
-    space->names = space->module ? Py_XNewRef(PyModule_GetDict(space->module)) : NULL;
-    space->context = PyContext_New();
-    space->in = Py_BuildValue("[s]", "");
-    space->out = PyDict_New();
-    space->requests = PyDict_New();
-    if (!space->names || !space->context || !space->in || !space->out ||
-        !space->requests)
-        return -1;
-    AK_PYREF file = PyUnicode_InternFromString("__file__");
-    int has_file = file ? PyDict_Contains(space->names, file) : -1;
-    if (has_file < 0 || (has_file && PyDict_DelItem(space->names, file) < 0))
-        return -1;
+/* What every namespace begins with. */
+static int fill_names(struct ak_space *space) {
     AK_PYREF empty = PyUnicode_FromString("");
     if (!empty || set(space, "In", space->in) < 0 || set(space, "_ih", space->in) < 0 ||
         set(space, "Out", space->out) < 0 || set(space, "_oh", space->out) < 0 ||
@@ -58,25 +47,83 @@ static int fill(struct ak_space *space) {
         return -1;
     space->last = Py_NewRef(empty);
     space->input = Py_NewRef(empty);
-    return ak_builtins_install(state);
+    return 0;
+}
+
+static int fill(struct ak_space *space) {
+    space->names = space->module ? Py_XNewRef(PyModule_GetDict(space->module)) : NULL;
+    space->context = PyContext_New();
+    space->in = Py_BuildValue("[s]", "");
+    space->out = PyDict_New();
+    space->requests = PyDict_New();
+    if (!space->names || !space->context || !space->in || !space->out ||
+        !space->requests)
+        return -1;
+    return fill_names(space);
+}
+
+/* The interpreter's own __main__, without the trace of the program that started it. */
+static int take_main(struct ak_space *space) {
+    space->module = Py_XNewRef(PyImport_AddModule("__main__"));
+    PyObject *names = /* borrowed */
+        space->module ? PyModule_GetDict(space->module) : NULL;
+    AK_PYREF file = PyUnicode_InternFromString("__file__");
+    int has_file = names && file ? PyDict_Contains(names, file) : -1;
+    if (has_file < 0 || (has_file && PyDict_DelItem(names, file) < 0))
+        return -1;
+    return fill(space);
+}
+
+/* A module like it that only this world has. */
+static int make_main(struct ak_space *space) {
+    AK_PYREF annotations = PyDict_New();
+    PyObject *builtins = PyEval_GetBuiltins(); /* borrowed */
+    AK_PYREF module = PyImport_ImportModule("builtins");
+    space->filenames = PyList_New(0);
+    space->module = PyModule_New("__main__");
+    if (!annotations || !builtins || !module || !space->filenames || !space->module ||
+        PyObject_SetAttrString(space->module, "__builtins__", module) < 0 ||
+        PyObject_SetAttrString(space->module, "__annotations__", annotations) < 0)
+        return -1;
+    return fill(space);
+}
+
+static int new_space(struct ak_space **ret_space, struct ak_runtime *runtime,
+                     enum ak_chaining chaining, uint64_t number) {
+    AK_CLEANUP(ak_space_freep) struct ak_space *space = calloc(1, sizeof(*space));
+    if (!space)
+        return ak_error_origin(ENOMEM);
+    struct ak_state *state = runtime->state;
+    space->n_refs = 1;
+    ak_list_init(&space->link);
+    ak_list_init(&space->cells);
+    space->state = state;
+    space->chaining = chaining;
+    space->number = number;
+    if ((!state->space && ak_builtins_install(state) < 0) ||
+        (number && ak_main_install(state) < 0) ||
+        (number ? make_main(space) : take_main(space)) < 0) {
+        Py_XDECREF(ak_fault_fetch());
+        return ak_error_origin(ENOMEM);
+    }
+    if (!state->space)
+        state->space = space;
+    if (number && !state->n_shared++ && ak_interrupt_scoped(state) < 0)
+        Py_XDECREF(ak_fault_fetch());
+    if (number)
+        ak_list_append(&state->spaces, &space->link);
+    *ret_space = AK_TAKE(space);
+    return 0;
 }
 
 int ak_space_new(struct ak_space **ret_space, struct ak_runtime *runtime,
                  enum ak_chaining chaining) {
-    AK_CLEANUP(ak_space_freep) struct ak_space *space = calloc(1, sizeof(*space));
-    if (!space)
-        return ak_error_origin(ENOMEM);
-    space->n_refs = 1;
-    ak_list_init(&space->cells);
-    space->state = runtime->state;
-    space->chaining = chaining;
-    if (fill(space) < 0) {
-        Py_XDECREF(ak_fault_fetch());
-        return ak_error_origin(ENOMEM);
-    }
-    runtime->state->space = space;
-    *ret_space = AK_TAKE(space);
-    return 0;
+    return new_space(ret_space, runtime, chaining, 0);
+}
+
+int ak_space_new_shared(struct ak_space **ret_space, struct ak_runtime *runtime,
+                        enum ak_chaining chaining, uint64_t number) {
+    return new_space(ret_space, runtime, chaining, number);
 }
 
 struct ak_space *ak_space_ref(struct ak_space *space) {
@@ -85,8 +132,12 @@ struct ak_space *ak_space_ref(struct ak_space *space) {
 }
 
 void ak_space_unref(struct ak_space *space) {
-    if (space && --space->n_refs == 0)
-        free(space);
+    if (!space || --space->n_refs > 0)
+        return;
+    Py_CLEAR(space->names);
+    Py_CLEAR(space->module);
+    free(space->cwd);
+    free(space);
 }
 
 struct ak_space *ak_space_free(struct ak_space *space) {
@@ -94,16 +145,23 @@ struct ak_space *ak_space_free(struct ak_space *space) {
         return NULL;
     if (space->state->space == space)
         space->state->space = NULL;
+    ak_list_remove(&space->link);
+    if (space->state->on_stack == space)
+        space->state->on_stack = NULL;
     Py_CLEAR(space->requests);
     Py_CLEAR(space->input);
     Py_CLEAR(space->last);
     Py_CLEAR(space->out);
     Py_CLEAR(space->in);
     Py_CLEAR(space->context);
-    Py_CLEAR(space->names);
-    Py_CLEAR(space->module);
+    Py_CLEAR(space->comms);
+    Py_CLEAR(space->filenames);
     ak_space_unref(space);
     return NULL;
+}
+
+bool ak_space_idle(const struct ak_space *space) {
+    return ak_list_empty(&space->cells);
 }
 
 long ak_space_execution_count(const struct ak_space *space) {

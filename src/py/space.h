@@ -8,6 +8,8 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -24,6 +26,19 @@ enum ak_chaining {
 
 int ak_space_new(struct ak_space **ret_space, struct ak_runtime *runtime,
                  enum ak_chaining chaining);
+/* A world that shares the interpreter with others: a namespace of its own, which is
+ * __main__ for code of this world (py/main.c). number is not 0 and is its alone. */
+int ak_space_new_shared(struct ak_space **ret_space, struct ak_runtime *runtime,
+                        enum ak_chaining chaining, uint64_t number);
+/* Cancels what a shared world's requests have left running. Runs Python. */
+void ak_space_cancel(struct ak_space *space);
+/* Empties a shared world, of which no cell is left: its names, results and comms go.
+ * What still runs in it finds an empty namespace. Runs Python. */
+void ak_space_close(struct ak_space *space);
+/* Whether every cell of it is over. */
+bool ak_space_idle(const struct ak_space *space);
+/* Bytes of the objects that its names hold, without what those refer to. */
+size_t ak_space_memory(struct ak_space *space);
 struct ak_space *ak_space_free(struct ak_space *space);
 AK_DEFINE_CLEANUP(struct ak_space *, ak_space_free)
 

@@ -8,6 +8,7 @@
  * (ak_state_traverse).
  */
 
+#include "base/list.h"
 #include "py/host.h"
 #include "py/ref-private.h"
 
@@ -19,9 +20,16 @@ struct ak_space;
 struct ak_state {
     const struct ak_host_ops *ops;
     void *host;
-    struct ak_runtime *runtime;   /* borrowed */
-    struct ak_space *space;       /* borrowed: the world of code that has no context */
-    struct ak_recorder *recorder; /* recorder.c: NULL without the mode "cache" */
+    struct ak_runtime *runtime; /* borrowed */
+    struct ak_space *space;     /* borrowed: the world of code that has no context */
+    struct ak_list spaces; /* ak_space.link: the worlds that share the interpreter */
+    struct ak_space *on_stack; /* borrowed: the shared world whose code runs, or NULL */
+    char *cwd;                 /* owned: where cwd.c left the process, or NULL */
+    char *home;                /* owned: where the worker began; with cwd.c only */
+    unsigned long n_shared;    /* worlds that shared it, ever */
+    volatile uint64_t
+        scoped; /* number of the world whose interrupt is on its way, or 0 */
+    struct ak_recorder *recorder;      /* recorder.c: NULL without the mode "cache" */
     struct ak_snapshot_work *snapshot; /* snapshot.c: what is written or read now */
     int user_depth;                    /* steps of cells on the main thread's stack */
     bool
@@ -57,7 +65,9 @@ struct ak_state {
     bool interrupt_waits;      /* interrupt.c: to be raised when it goes on */
     PyObject *json_scanner;    /* convert.c: scanner of Python's own json, lazily */
     PyObject *pickler, *unpickler; /* snapshot.c: classes, lazily */
-    PyObject *comms;     /* comm.c: the comm manager once there is one, or NULL */
+    PyObject *comm_factory;        /* comm.c: makes a world's comm manager, or NULL */
+    PyObject *main;      /* main.c: the module that stands for every world's */
+    PyObject *home_main; /* main.c: the interpreter's own __main__ */
     bool told_undrained; /* drain.c said its sentence */
     PyObject *shell;     /* the IPython shell once there is one, or NULL */
     bool wants_shell;    /* user code imported IPython */
@@ -83,6 +93,7 @@ struct ak_request {
     bool silent;
     bool store_history;
     bool finished;    /* its reply has gone out */
+    bool everyone;    /* was interrupted because everything was */
     bool callback;    /* a message to a comm: what it starts belongs to its heir */
     bool alias;       /* the id belongs to another Request: a cell that runs again */
     bool spoke;       /* something was shown in its name */
@@ -135,6 +146,9 @@ int ak_host_ask(struct ak_state *state, uint64_t request, const struct ak_buf *c
 /* Asks for outputs of cells to be shown again, in the name of a request. */
 int ak_host_show_again(struct ak_state *state, uint64_t request,
                        const struct ak_buf *options);
+/* Asks the kernel process; the answer is read from *ret_read_fd to its end. */
+int ak_host_call(struct ak_state *state, uint64_t request, struct ak_bytes text,
+                 int *ret_read_fd);
 
 /* module.c calls each once, in this order, after the state exists; 0, or -1 with an
  * exception set. Each adds its types to the state and its functions to the module. */
@@ -149,5 +163,6 @@ int ak_display_setup(struct ak_state *state, PyObject *module);
 int ak_comm_setup(struct ak_state *state, PyObject *module);
 int ak_react_setup(struct ak_state *state, PyObject *module);
 int ak_inspect_setup(struct ak_state *state, PyObject *module);
+int ak_call_setup(struct ak_state *state, PyObject *module);
 int ak_snapshot_setup(struct ak_state *state, PyObject *module);
 int ak_recorder_setup(struct ak_state *state, PyObject *module);

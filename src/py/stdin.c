@@ -76,6 +76,7 @@ static int wait_readable(int fd) {
     sigset_t interrupt, before;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, AK_SIGNAL_WORLD);
     pthread_sigmask(SIG_BLOCK, &interrupt, &before);
     int r = PyErr_CheckSignals();
     if (r == 0) {

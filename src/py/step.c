@@ -184,6 +184,7 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
     bool main = ak_loop_is_main(state);
     if (main)
         state->ops->set_current(state->host, cell->request->id);
+    struct ak_space *before = ak_cwd_enter(cell->space);
     state->user_depth += main;
     wake_debugger(cell);
     bool first = !cell->begun;
@@ -207,6 +208,7 @@ static PySendResult step(struct step *self, PyObject *sent, PyObject *thrown,
     state->user_depth -= main;
     if (state->forked)
         end_child(state);
+    ak_cwd_leave(cell->space, before);
 
     if (result == PYGEN_NEXT) {
         cell->ops->suspended(cell->owner, cell);

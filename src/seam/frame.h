@@ -34,6 +34,10 @@ enum ak_frame_type {
      * START    parts[0]: JSON of the worker's configuration. The first frame, once.
      * REQUEST  id, kind; arg: enum ak_frame_channel; parts: session, header, metadata,
      *          content as received, then the buffers. "session" is header.session.
+     * With the mode "multi", parts[0] of REQUEST, FENCE, SENT, INTERRUPT and CLOSE is
+     * the world that they are for: a uint64_t, native order, never 0. It is made when
+     * it is first named.
+     *
      * FENCE    arg: number. Comes back as FENCE with the same arg once everything that
      *          was sent before it has been taken by the worker's loop.
      * SENT     id: the reply of that request is on its way to the client, and
@@ -43,6 +47,7 @@ enum ak_frame_type {
      *          the ordinary interrupt is SIGINT to the worker's process group.
      * SUBSHELL fd: the worker's end of a link of its own, on which a new thread takes
      *          REQUEST, SENT and SHUTDOWN (arg: comes back as FENCE when it has ended).
+     * CLOSE    end that world: what runs in it is cancelled, and its memory is freed.
      * SHUTDOWN arg: 1 when a restart follows. Run atexit handlers and end.
      */
     AK_FRAME_START = 1,
@@ -52,6 +57,7 @@ enum ak_frame_type {
     AK_FRAME_INTERRUPT,
     AK_FRAME_SHUTDOWN,
     AK_FRAME_SUBSHELL,
+    AK_FRAME_CLOSE,
     /*
      * Worker -> kernel process. "position" is the ring position at which it happened:
      * the receiver publishes everything in the ring before it first.
@@ -68,6 +74,9 @@ enum ak_frame_type {
      * INPUT    id; fd: write end of a fresh pipe that takes the answer as bytes and end
      *          of file, or end of file alone for "no answer"; parts[0]: content of the
      *          input_request {"prompt", "password"}. The asker reads the other end.
+     * CALL     id: the request whose code calls, or 0; fd: as of INPUT
+     *          parts[0]: a JSON object that asks the kernel process something
+     *          (kernel/call.c). What is written to fd is a JSON object, too.
      * EXIT     id: exit() or quit() was called in the name of that request: the kernel
      *          ends after its reply, or at once when that is out.
      * REPLAY   id; parts[0]: JSON {"cell": cellId or null, "all": boolean}: what cells
@@ -83,6 +92,7 @@ enum ak_frame_type {
     AK_FRAME_INPUT,
     AK_FRAME_EXIT,
     AK_FRAME_REPLAY,
+    AK_FRAME_CALL,
 };
 
 enum ak_frame_channel {

@@ -13,5 +13,6 @@
 #define AK_WIRE_ID_MAX 1024u             /* characters of msg_id, session, msg_type */
 #define AK_WIRE_DIGESTS 65536u           /* signatures remembered against replay */
 #define AK_WIRE_CONNECTION_FILE_MAX (1u << 20)
+#define AK_WIRE_SESSIONS_MAX 20000u    /* worlds of one kernel */
 #define AK_WIRE_REQUESTS_MAX 100000u   /* requests whose parents are kept */
 #define AK_WIRE_QUEUE_MAX (256u << 20) /* bytes that wait for a worker */

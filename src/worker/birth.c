@@ -125,6 +125,8 @@ static int parse(struct ak_worker_config *config, json_t *root) {
             config->react = true;
         else if (name && strcmp(name, "lazy") == 0)
             config->lazy = true;
+        else if (name && strcmp(name, "multi") == 0)
+            config->multi = true;
     }
     return 0;
 }

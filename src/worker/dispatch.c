@@ -102,7 +102,3 @@ bool ak_session_dispatch(struct ak_session *session, const struct ak_frame *fram
     answer(session, frame);
     return false;
 }
-
-bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame) {
-    return ak_session_dispatch(ak_worker_session(worker, frame), frame);
-}

@@ -21,10 +21,12 @@ enum {
 
 static void done(void *owner, struct ak_cell *cell) {
     struct ak_session *session = owner;
+    session->n_draining--;
     struct ak_frame frame = {.type = AK_FRAME_DONE, .id = ak_cell_id(cell), .fd = -1};
     ak_worker_send(session->worker, &frame);
     if (!ak_cell_tag(cell))
         ak_cell_free(cell);
+    ak_session_settle(session);
 }
 
 static void abort_cell(struct ak_session *session, struct ak_cell *cell) {
@@ -60,6 +62,7 @@ void ak_execute_reply(struct ak_session *session, struct ak_cell *cell, bool beg
     if (ak_cell_stores_history(cell))
         ak_history_add(session->history, ak_cell_execution_count(cell),
                        ak_cell_source(cell), ak_cell_result(cell));
+    session->n_draining += draining;
     session->n_aborting += aborting && !begun;
     ak_worker_reply(session->worker, ak_cell_id(cell), ak_cell_reply(cell),
                     ak_cell_reply_metadata(cell),
@@ -70,7 +73,7 @@ void ak_execute_reply(struct ak_session *session, struct ak_cell *cell, bool beg
         ak_cell_free(cell);
     if (aborting && !begun)
         abort_waiting(session);
-    ak_schedule_run(session->schedule);
+    (void)ak_session_run(session);
 }
 
 static void finished(void *owner, struct ak_cell *cell) {
@@ -79,6 +82,7 @@ static void finished(void *owner, struct ak_cell *cell) {
         ak_react_finished(session->react, cell);
     else
         ak_execute_reply(session, cell, false);
+    ak_session_settle(session);
 }
 
 static void suspended(void *owner, struct ak_cell *cell) {
@@ -86,7 +90,7 @@ static void suspended(void *owner, struct ak_cell *cell) {
     if (ak_cell_tag(cell))
         ak_react_suspended(session->react, cell);
     if (ak_schedule_waiting(session->schedule))
-        ak_schedule_run(session->schedule);
+        (void)ak_session_run(session);
 }
 
 const struct ak_cell_ops ak_execute_cell_ops = {
@@ -115,7 +119,7 @@ bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame
         refuse(session->worker, frame->id);
         return false;
     }
-    if (session->n_aborting) {
+    if (session->n_aborting || session->closing) {
         abort_cell(session, AK_TAKE(cell));
         return false;
     }
@@ -126,21 +130,20 @@ bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame
     struct ak_cell *added = AK_TAKE(cell);
     if (session->react)
         ak_react_arrived(session->react, added);
-    ak_schedule_run(session->schedule);
-    return ak_cell_started(added);
+    bool started = ak_session_run(session);
+    return started || ak_cell_started(added);
 }
 
-void ak_execute_sent(struct ak_session *session) {
-    if (session->n_aborting)
-        session->n_aborting--;
-}
-
-void ak_execute_interrupt(struct ak_session *session) {
+void ak_execute_interrupt(struct ak_session *session, bool everyone) {
     struct ak_list *cursor = NULL;
     struct ak_cell *cell;
+    session->n_aborting++;
+    ak_session_take_all(session);
+    if (session->n_aborting)
+        session->n_aborting--;
     abort_waiting(session);
     while ((cell = ak_schedule_next(session->schedule, &cursor)))
-        ak_cell_interrupt(cell);
+        ak_cell_interrupt(cell, everyone);
     if (session->react)
         ak_react_interrupt(session->react);
 }

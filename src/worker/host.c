@@ -148,8 +148,9 @@ static int publish_wait(void *host, int timeout_ms) {
     return poll(&pfd, 1, timeout_ms) < 0 ? -errno : 0;
 }
 
-static int ask(void *host, uint64_t request, struct ak_bytes content,
-               int *ret_read_fd) {
+/* A frame with the write end of a fresh pipe. */
+static int question(struct ak_worker *worker, enum ak_frame_type type, uint64_t request,
+                    struct ak_bytes content, int *ret_read_fd) {
     AK_CLEANUP(ak_closep) int read_fd = -1;
     AK_CLEANUP(ak_closep) int write_fd = -1;
     int fds[2];
@@ -157,15 +158,21 @@ static int ask(void *host, uint64_t request, struct ak_bytes content,
         return ak_error_origin(errno);
     read_fd = fds[0];
     write_fd = fds[1];
-    struct ak_frame frame = {.type = AK_FRAME_INPUT,
-                             .id = request,
-                             .fd = write_fd,
-                             .n_parts = 1,
-                             .parts = &content};
-    int r = try_send(host, &frame);
+    struct ak_frame frame = {
+        .type = type, .id = request, .fd = write_fd, .n_parts = 1, .parts = &content};
+    int r = try_send(worker, &frame);
     if (r == 0)
         *ret_read_fd = ak_take_fd(&read_fd);
     return r;
+}
+
+static int ask(void *host, uint64_t request, struct ak_bytes content,
+               int *ret_read_fd) {
+    return question(host, AK_FRAME_INPUT, request, content, ret_read_fd);
+}
+
+static int call(void *host, uint64_t request, struct ak_bytes text, int *ret_read_fd) {
+    return question(host, AK_FRAME_CALL, request, text, ret_read_fd);
 }
 
 static void set_current(void *host, uint64_t request) {
@@ -237,6 +244,7 @@ const struct ak_host_ops ak_worker_host_ops = {
     .publish = publish,
     .publish_wait = publish_wait,
     .ask = ask,
+    .call = call,
     .set_current = set_current,
     .release = release,
     .show_again = show_again,

@@ -871,7 +871,7 @@ void ak_react_interrupt(struct ak_react *react) {
             continue;
         if (unit->pass && unit->run != unit->cell)
             unit->pass->interrupted = true;
-        ak_cell_interrupt(unit->run);
+        ak_cell_interrupt(unit->run, false);
     }
     halt(react);
     end_all_over(react);

@@ -141,6 +141,15 @@ void ak_schedule_run(struct ak_schedule *schedule) {
     schedule->running = false;
 }
 
+bool ak_schedule_run_one(struct ak_schedule *schedule) {
+    if (schedule->running)
+        return false;
+    schedule->running = true;
+    bool started = schedule->n_waiting && start_one(schedule);
+    schedule->running = false;
+    return started;
+}
+
 struct ak_cell *ak_schedule_next(struct ak_schedule *schedule,
                                  struct ak_list **cursor) {
     struct ak_list *node = *cursor ? *cursor : schedule->entries.next;

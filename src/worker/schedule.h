@@ -32,6 +32,8 @@ AK_DEFINE_CLEANUP(struct ak_schedule *, ak_schedule_free)
 int ak_schedule_add(struct ak_schedule *schedule, struct ak_cell *cell, bool urgent);
 /* Forgets a cell that is over or aborted. */
 void ak_schedule_remove(struct ak_schedule *schedule, struct ak_cell *cell);
+/* Starts the first that may start; whether there was one. */
+bool ak_schedule_run_one(struct ak_schedule *schedule);
 /* Starts what may start. Call after each add, remove and suspension; cheap when nobody
  * waits. */
 void ak_schedule_run(struct ak_schedule *schedule);

@@ -21,13 +21,20 @@ static void start_cell(void *owner, struct ak_cell *cell) {
 
 static const struct ak_schedule_ops schedule_ops = {.start = start_cell};
 
-int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker) {
+int ak_session_new(struct ak_session **ret_session, struct ak_worker *worker,
+                   uint64_t number) {
     AK_CLEANUP(ak_session_freep)
     struct ak_session *session = calloc(1, sizeof(*session));
     if (!session)
         return ak_error_origin(ENOMEM);
+    ak_list_init(&session->ready);
+    ak_list_init(&session->inbox);
     session->worker = worker;
-    int r = ak_space_new(&session->space, worker->runtime, worker->config.chaining);
+    session->number = number;
+    enum ak_chaining chaining = worker->config.chaining;
+    int r =
+        number ? ak_space_new_shared(&session->space, worker->runtime, chaining, number)
+               : ak_space_new(&session->space, worker->runtime, chaining);
     if (!r)
         r = ak_schedule_new(&session->schedule, session->space, &schedule_ops, session);
     if (!r)
@@ -45,6 +52,8 @@ int ak_session_share(struct ak_session **ret_session, struct ak_session *of) {
     struct ak_session *session = calloc(1, sizeof(*session));
     if (!session)
         return ak_error_origin(ENOMEM);
+    ak_list_init(&session->ready);
+    ak_list_init(&session->inbox);
     session->worker = of->worker;
     session->space = of->space;
     session->history = of->history;
@@ -60,6 +69,7 @@ struct ak_session *ak_session_free(struct ak_session *session) {
     if (!session)
         return NULL;
     session->react = ak_react_free(session->react);
+    ak_list_remove(&session->ready);
     session->schedule = ak_schedule_free(session->schedule);
     if (!session->shares) {
         session->space = ak_space_free(session->space);
@@ -67,4 +77,20 @@ struct ak_session *ak_session_free(struct ak_session *session) {
     }
     free(session);
     return NULL;
+}
+
+bool ak_session_run(struct ak_session *session) {
+    if (!session->number) {
+        ak_schedule_run(session->schedule);
+        return false;
+    }
+    struct ak_worker *worker = session->worker;
+    bool now = worker->turning || !worker->pumping;
+    bool started = now && ak_schedule_run_one(session->schedule);
+    session->runnable = (started || !now) && ak_schedule_waiting(session->schedule) > 0;
+    if (session->runnable)
+        ak_pump_ready(session);
+    if (started || session->runnable)
+        ak_pump_come_back(worker);
+    return started;
 }

@@ -36,7 +36,7 @@ static void free_subshell(struct subshell *subshell) {
 static void end(struct subshell *subshell, uint64_t request) {
     subshell->ending = true;
     subshell->ended_by = request;
-    ak_execute_interrupt(subshell->session);
+    ak_execute_interrupt(subshell->session, true);
     ak_subloop_end();
 }
 
@@ -47,7 +47,8 @@ static void handle(struct subshell *subshell, struct ak_frame *frame,
         *ret_started = ak_session_dispatch(subshell->session, frame);
         break;
     case AK_FRAME_SENT:
-        ak_execute_sent(subshell->session);
+        if (subshell->session->n_aborting)
+            subshell->session->n_aborting--;
         break;
     case AK_FRAME_SHUTDOWN:
         end(subshell, frame->arg);

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "py/cell.h"
 #include "py/host.h"
 #include "py/runtime.h"
@@ -23,7 +24,8 @@ struct ak_worker_config {
     enum ak_chaining chaining;
     bool cache;
     bool react;
-    bool lazy; /* react runs nothing but what is asked for */
+    bool lazy;  /* react runs nothing but what is asked for */
+    bool multi; /* a world a client session */
 };
 
 struct ak_worker {
@@ -33,13 +35,18 @@ struct ak_worker {
     int fault_fd;
     struct ak_runtime *runtime;
     struct ak_worker_config config;
-    struct ak_session *session;      /* the one world of a kernel without multi */
-    struct ak_buf released;          /* uint64_t ids that wait to be sent as RELEASE */
+    struct ak_session *session; /* the one world of a kernel without multi */
+    struct ak_map *sessions;    /* of a kernel with it: number -> ak_session; or NULL */
+    struct ak_list ready;   /* ak_session.ready: that have something to do, in turn */
+    struct ak_list closing; /* ak_session.ready: closed, and not over yet */
+    bool pumping;           /* a callback that gives them their turns is on its way */
+    bool turning;           /* one of them has its turn */
+    struct ak_buf released; /* uint64_t ids that wait to be sent as RELEASE */
+    double drain_seconds;   /* AKERNEL_DRAIN */
     struct ak_record_store *records; /* with the mode "cache" */
-    double drain_seconds;            /* AKERNEL_DRAIN */
+    bool looking;                    /* inside ak_worker_look_ahead */
     bool forked;   /* child of a fork: everything of the seam is gone */
     bool flushing; /* a callback that flushes the link's queue is on its way */
-    bool looking;  /* inside ak_worker_look_ahead */
     bool stopping;
 };
 
@@ -52,13 +59,21 @@ void ak_worker_send(struct ak_worker *worker, struct ak_frame *frame);
 void ak_worker_reply(struct ak_worker *worker, uint64_t id, struct ak_bytes content,
                      struct ak_bytes metadata, uint32_t flags);
 
-/* The world that a frame is for. */
-struct ak_session *ak_worker_session(struct ak_worker *worker,
-                                     const struct ak_frame *frame);
+/* pump.c: the worlds of a kernel with multi. */
+int ak_pump_open(struct ak_worker *worker);
+void ak_pump_close(struct ak_worker *worker);
+/* Puts a frame into its world's queue, or obeys it at once. */
+void ak_pump_take(struct ak_worker *worker, struct ak_frame *frame);
+/* Gives every world with something to do a turn; comes back by itself for the rest. */
+void ak_pump_turn(struct ak_worker *worker);
+/* The world has something to do: it stands in the ring, if it is not closed. */
+void ak_pump_ready(struct ak_session *session);
+/* Turns go on when the loop has gone round once. */
+void ak_pump_come_back(struct ak_worker *worker);
+void ak_pump_interrupt_all(struct ak_worker *worker);
 
 /* dispatch.c: one REQUEST frame. True when a cell was started, whose first step has to
  * come before the next request is looked at. */
-bool ak_worker_dispatch(struct ak_worker *worker, const struct ak_frame *frame);
 bool ak_session_dispatch(struct ak_session *session, const struct ak_frame *frame);
 
 /* subshell.c: a thread that serves the link of the frame. */
@@ -75,5 +90,4 @@ extern const struct ak_cell_ops ak_execute_cell_ops;
 /* Takes what waits in the seam, for whoever wants to know what is in the queue. */
 void ak_worker_look_ahead(struct ak_worker *worker);
 bool ak_execute_request(struct ak_session *session, const struct ak_frame *frame);
-void ak_execute_interrupt(struct ak_session *session);
-void ak_execute_sent(struct ak_session *session);
+void ak_execute_interrupt(struct ak_session *session, bool everyone);

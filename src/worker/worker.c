@@ -27,6 +27,7 @@ AK_LOG_MODULE("worker");
 
 #define BATCH 16
 #define LOOK_AHEAD 4096
+#define MULTI_BATCH 256
 #define DRAIN_SECONDS_DEFAULT 1.0
 #define DRAIN_SECONDS_MAX 3600.0
 
@@ -35,17 +36,11 @@ static void stop(struct ak_worker *worker) {
     ak_loop_stop(worker->runtime);
 }
 
-struct ak_session *ak_worker_session(struct ak_worker *worker,
-                                     const struct ak_frame *frame) {
-    (void)frame;
-    return worker->session;
-}
-
 static void handle(struct ak_worker *worker, struct ak_frame *frame,
                    bool *ret_started) {
     switch (frame->type) {
     case AK_FRAME_REQUEST:
-        *ret_started = ak_worker_dispatch(worker, frame);
+        *ret_started = ak_session_dispatch(worker->session, frame);
         break;
     case AK_FRAME_FENCE: {
         struct ak_frame back = {.type = AK_FRAME_FENCE, .arg = frame->arg, .fd = -1};
@@ -53,10 +48,11 @@ static void handle(struct ak_worker *worker, struct ak_frame *frame,
         break;
     }
     case AK_FRAME_SENT:
-        ak_execute_sent(ak_worker_session(worker, frame));
+        if (worker->session->n_aborting)
+            worker->session->n_aborting--;
         break;
     case AK_FRAME_INTERRUPT:
-        ak_execute_interrupt(worker->session);
+        ak_execute_interrupt(worker->session, true);
         break;
     case AK_FRAME_SHUTDOWN:
         stop(worker);
@@ -72,11 +68,12 @@ static void handle(struct ak_worker *worker, struct ak_frame *frame,
 static void readable(void *context) {
     struct ak_worker *worker = context;
     bool started = false;
-    for (int i = 0; i < BATCH && !started && !worker->stopping; i++) {
+    int batch = worker->sessions ? MULTI_BATCH : BATCH;
+    for (int i = 0; i < batch && !started && !worker->stopping; i++) {
         struct ak_frame frame;
         int r = ak_link_receive(worker->link, &frame);
         if (r == AK_LINK_E_AGAIN)
-            return;
+            break;
         if (r == AK_LINK_E_MALFORMED)
             continue;
         if (r) {
@@ -84,9 +81,14 @@ static void readable(void *context) {
             stop(worker);
             return;
         }
-        handle(worker, &frame, &started);
+        if (worker->sessions && frame.type != AK_FRAME_SHUTDOWN)
+            ak_pump_take(worker, &frame);
+        else
+            handle(worker, &frame, &started);
         ak_frame_done(&frame);
     }
+    if (worker->sessions && !worker->stopping)
+        ak_pump_turn(worker);
 }
 
 void ak_worker_look_ahead(struct ak_worker *worker) {
@@ -102,7 +104,10 @@ void ak_worker_look_ahead(struct ak_worker *worker) {
             continue;
         if (r)
             break;
-        handle(worker, &frame, &started);
+        if (worker->sessions && frame.type != AK_FRAME_SHUTDOWN)
+            ak_pump_take(worker, &frame);
+        else
+            handle(worker, &frame, &started);
         ak_frame_done(&frame);
     }
     worker->looking = false;
@@ -112,7 +117,10 @@ void ak_worker_look_ahead(struct ak_worker *worker) {
 
 static void interrupted(void *context) {
     struct ak_worker *worker = context;
-    ak_execute_interrupt(worker->session);
+    if (worker->sessions)
+        ak_pump_interrupt_all(worker);
+    else
+        ak_execute_interrupt(worker->session, true);
 }
 
 /* Waits for the first frame, which has to be START. */
@@ -163,7 +171,9 @@ static int open_world(struct ak_worker *worker, struct ak_buf *message) {
     if (!r && worker->config.cache)
         r = ak_record_store_new(&worker->records, worker->runtime);
     if (!r)
-        r = ak_session_new(&worker->session, worker);
+        r = ak_session_new(&worker->session, worker, 0);
+    if (!r && worker->config.multi)
+        r = ak_pump_open(worker);
     if (!r)
         r = ak_loop_watch(worker->runtime, ak_link_fd(worker->link), readable, worker);
     if (r)
@@ -205,6 +215,7 @@ static double drain_seconds(void) {
 static void end(struct ak_worker *worker) {
     if (worker->runtime && worker->session)
         ak_loop_close(worker->runtime);
+    ak_pump_close(worker);
     worker->session = ak_session_free(worker->session);
     ak_record_store_close(worker->records, worker->runtime);
     worker->runtime = ak_runtime_free(worker->runtime);
@@ -223,6 +234,8 @@ int ak_worker_run(bool running) {
     struct ak_worker worker = {.pipe_fds = {-1, -1}, .fault_fd = -1};
     AK_BUF_AUTO message = {0};
     worker.drain_seconds = drain_seconds();
+    ak_list_init(&worker.ready);
+    ak_list_init(&worker.closing);
     int r = ak_birth_take_descriptors(&worker);
     if (!r)
         r = receive_start(&worker);

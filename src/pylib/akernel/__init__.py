@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: MIT
 """akernel: a Jupyter kernel for Python, and what cells may ask of it."""
 
-__all__ = ["DisplayHandle", "ainput", "clear_output", "display", "replay", "update_display"]
+__all__ = [
+    "DisplayHandle",
+    "ainput",
+    "attach",
+    "clear_output",
+    "close_session",
+    "display",
+    "interrupt",
+    "replay",
+    "restart",
+    "session_name",
+    "sessions",
+    "update_display",
+]
 
 try:
     import _akernel  # noqa: F401  built into the worker, and nowhere else
@@ -14,6 +27,7 @@ except ModuleNotFoundError:
 else:
     del _akernel
     from akernel._display import DisplayHandle, clear_output, display, replay, update_display
+    from akernel._sessions import attach, close_session, interrupt, restart, session_name, sessions
     from akernel._stdin import ainput
 
 

@@ -50,11 +50,26 @@ def _make_classes(comm):
             _akernel._publish(output, content, metadata, buffers)
 
     class CommManager(comm.base_comm.CommManager):
-        """One that lets what a handler raises come out, so that it is shown."""
+        """One that lets what a handler raises come out, so that it is shown.
+
+        There is one a world. A target of a cell is its world's; one that a library
+        registers, which it does once when it is imported, is everybody's.
+        """
+
+        shared = {}
+
+        def register_target(self, target_name, f):
+            super().register_target(target_name, f)
+            if _akernel._session() and getattr(self.targets[target_name], "__module__", None) != "__main__":
+                self.shared[target_name] = self.targets.pop(target_name)
+
+        def unregister_target(self, target_name, f):
+            targets = self.targets if target_name in self.targets else self.shared
+            return targets.pop(target_name)
 
         def comm_open(self, stream, ident, message):
             content = message["content"]
-            target = self.targets.get(content["target_name"])
+            target = self.targets.get(content["target_name"]) or self.shared.get(content["target_name"])
             opened = comm.create_comm(comm_id=content["comm_id"], primary=False, target_name=content["target_name"])
             self.register_comm(opened)
             try:
@@ -84,14 +99,14 @@ def _make_classes(comm):
 
 class _Backend:
     def __init__(self, comm):
-        self.comm_class, manager_class = _make_classes(comm)
-        self.manager = manager_class()
+        self.comm_class, self.manager_class = _make_classes(comm)
 
     def create_comm(self, *args, **kwargs):
         return self.comm_class(*args, **kwargs)
 
     def get_comm_manager(self):
-        return self.manager
+        """The manager of the world that asks."""
+        return _akernel._comm_manager()
 
 
 _backend = None
@@ -105,7 +120,7 @@ def bind(comm):
     backend = _backend = _backend or _Backend(comm)
     comm.create_comm = backend.create_comm
     comm.get_comm_manager = backend.get_comm_manager
-    _akernel._set_comm_manager(backend.manager)
+    _akernel._set_comm_factory(backend.manager_class)
 
 
 def dispatch(manager, verb, message):
@@ -119,6 +134,12 @@ def dispatch(manager, verb, message):
     if maker is not None:
         _akernel._hand_over(maker)
     getattr(manager, verb)(None, None, message)
+
+
+def close_all(manager):
+    """The world of this manager ends."""
+    for comm in list(manager.comms.values()):
+        comm.close()
 
 
 def info(manager, target_name):
