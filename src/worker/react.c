@@ -207,10 +207,11 @@ static void free_cell(struct ak_unit *unit) {
 }
 
 static void free_unit(struct ak_unit *unit) {
-    if (unit->run && unit->run != unit->cell)
-        ak_cell_free(unit->run);
     ak_change_free(unit->change);
-    free_cell(unit);
+    /* What is in flight belongs to its task, which the end of the interpreter closes.
+     */
+    if (!unit->run)
+        free_cell(unit);
     free(unit->prefix);
     free(unit->ename);
     forget_why(unit);

@@ -443,3 +443,19 @@ def test_a_slow_reader_of_a_slider_skips_to_the_newest_value(book):
             book.idle.add(m.parent["msg_id"])
     (seen,) = book.values("seen")
     assert eval(seen)[-1] == 20 and len(eval(seen)) < 15
+
+
+@pytest.mark.parametrize("code", ["if x: await gate.wait()\ny = x", "await gate.wait() if x else 0"])
+def test_shutdown_while_cells_await(launch, code):
+    kernel = launch("react")
+    book = Notebook(kernel.ready_client())
+    book.run("0", "import asyncio\ngate = asyncio.Event()")
+    book.run("1", "x = 0")
+    book.run("2", code)
+    book.run("3", code)
+    book.send("1", "x = 1")
+    while book.values("x") != ["1"]:
+        pass
+    book.client.ask("shutdown_request", {"restart": False}, channel="control")
+    assert kernel.wait() == 0
+    assert "Traceback" not in kernel.errors()
