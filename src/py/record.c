@@ -100,6 +100,7 @@ static bool has_own_streams(struct ak_state *state) {
 static bool is_traced(void) {
     PyObject *sys = PyImport_ImportModule("sys");
     AK_PYREF strong = sys;
+    (void)strong; /* held for its cleanup alone, which clang calls unused */
     AK_PYREF trace = sys ? PyObject_CallMethod(sys, "gettrace", NULL) : NULL;
     bool traced = trace && !Py_IsNone(trace);
     Py_XDECREF(ak_fault_fetch());
@@ -251,6 +252,7 @@ static int prepare(struct ak_record *record) {
 static int begin_run(struct ak_record *record) {
     struct ak_recorder *recorder = record->recorder;
     AK_BUF_AUTO why = record->reason;
+    (void)why; /* freed at the end */
     record->reason = (struct ak_buf){0};
     if (note_names(record) < 0 ||
         ak_watch_begin(&record->watch, recorder->state, record->cell->space->names,

@@ -116,6 +116,7 @@ static int walk_inputs(struct ak_record *record, struct ak_valuehash *walk,
         if (!value && PyErr_Occurred())
             return -1;
         AK_PYREF strong = Py_XNewRef(value);
+        (void)strong; /* held for its cleanup alone, which clang calls unused */
         AK_PYREF pair = Py_BuildValue("(iO)",
                                       !value    ? 0
                                       : builtin ? 2

@@ -363,8 +363,8 @@ static PyObject *identities(PyObject *dict) {
 }
 
 static PyObject *get_environment(void) {
-    AK_PYREF environ = get("os", "environ", false);
-    return environ ? PyObject_GetAttrString(environ, "_data") : NULL;
+    AK_PYREF environment = get("os", "environ", false);
+    return environment ? PyObject_GetAttrString(environment, "_data") : NULL;
 }
 
 static PyObject *get_builtins(void) {
