@@ -66,7 +66,7 @@ def test_modes_name_the_kernel(tmp_path):
     assert installed(tmp_path)["argv"][2] == "async"
 
 
-@pytest.mark.parametrize("mode,word", [("react-fast", "fast"), ("cache-multi", "multi"), ("fast", "fast"), ("chained-concurrent", "one")])
+@pytest.mark.parametrize("mode,word", [("react-fast", "fast"), ("fast", "fast"), ("chained-concurrent", "one")])
 def test_refused_modes(tmp_path, mode, word):
     done = run("install", mode, "--prefix", str(tmp_path), "--python", sys.executable)
     assert done.returncode == 2 and word in done.stderr

@@ -112,7 +112,7 @@ def test_the_other_spelling_of_f(argv, launch):
 
 
 def test_unknown_mode(argv):
-    for mode in ("react", "nonsense", "chained-concurrent"):
+    for mode in ("nonsense", "chained-concurrent"):
         done = subprocess.run([argv[0], "launch", mode, "-f", "x"], capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr
 
