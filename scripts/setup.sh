@@ -62,7 +62,7 @@ install_kernels() {
     local mode
     say "Installing the kernelspec into .local"
     .local/bin/akernel install --prefix .local --python .venv/bin/python
-    for mode in chained concurrent cache react; do
+    for mode in chained concurrent cache react multi; do
         .local/bin/akernel install "$mode" --prefix .local --python .venv/bin/python >/dev/null
     done
     export JUPYTER_PATH="$PWD/.local/share/jupyter"
