@@ -247,7 +247,12 @@ PyObject *ak_snapshot_load(struct ak_state *state, const struct ak_valuehash *in
     struct ak_snapshot_work work = {.inputs = inputs};
     struct ak_snapshot_work *outer = state->snapshot;
     state->snapshot = &work;
+    /* All that is made is kept: collections would look for garbage where none can be.
+     */
+    int collects = PyGC_Disable();
     PyObject *value = load(state, stream, len, buffers);
+    if (collects)
+        PyGC_Enable();
     state->snapshot = outer;
     return value;
 }

@@ -480,6 +480,30 @@ def test_interrupt_while_a_value_is_looked_at(cached):
     assert cached.run("# cache: off\n1").result == "1"
 
 
+def test_garbage_is_not_collected_while_values_are_loaded(cached):
+    cell = "y = [[i] for i in range(200_000)]"
+    assert cached.status(cell) == "stored"
+    cached.restart()
+    count = "def count(phase, info):\n    seen.append(phase)\n"
+    cached.run("# cache: off\nimport gc\nseen = []\n" + count + "gc.callbacks.append(count)")
+    assert cached.status(cell) == "hit"
+    assert int(cached.run("# cache: off\nlen(seen)").result) < 100
+    assert cached.run("# cache: off\ngc.isenabled()").result == "True"
+    cached.run("# cache: off\ngc.disable()")
+    assert cached.status(cell) == "hit"
+    assert cached.run("# cache: off\ngc.isenabled()").result == "False"
+
+
+def test_all_that_has_a_hidden_input_is_known(cached):
+    # One of every letter: a table that is searched in an order must not lose a row.
+    names = "absolute cwd environ f_locals getcwd getcwdb home is_dir lstat monotonic now perf_counter query rglob"
+    cached.run("# cache: off\nclass o: pass\no.plain = 1")
+    assert cached.status("y = o.plain") == "stored"
+    for name in (names + " stat time_ns urandom walk").split():
+        cached.run("# cache: off\nclass o: pass\n" + f"o.{name} = 1")
+        assert cached.status(f"y = o.{name}") == "bypass", name
+
+
 VALUES = """
 import random as _r, json as _j, _akernel as _a, itertools as _i
 def _value(rng, depth=0):
