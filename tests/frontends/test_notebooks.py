@@ -11,6 +11,7 @@ import re
 
 import nbformat
 import pytest
+import zmq
 from nbclient import NotebookClient
 
 pytestmark = pytest.mark.timeout(300)
@@ -72,9 +73,19 @@ def shown(cell):
     return {name: normal(bars(text)) for name, text in texts.items()}, rest
 
 
+class Client(NotebookClient):
+    def process_message(self, *args):
+        """What the message is answered with goes out on the socket on which the cell's reply is
+        awaited, and a send takes the wake-up of a reply that came meanwhile: without another
+        look the client would wait for its whole timeout, whatever the kernel."""
+        result = super().process_message(*args)
+        self.kc.shell_channel.socket.get(zmq.EVENTS)
+        return result
+
+
 def run(path, kernel, environment, directory):
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, kernel_name=kernel, timeout=120, allow_errors=True, resources={"metadata": {"path": directory}})
+    client = Client(notebook, kernel_name=kernel, timeout=120, allow_errors=True, resources={"metadata": {"path": directory}})
     client.execute(env=environment)
     return notebook
 
