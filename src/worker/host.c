@@ -228,11 +228,25 @@ static void forked(void *host) {
         ak_close_clear(&worker->pipe_fds[i]);
 }
 
+/* The world with these names, or NULL when it is closed. */
+static struct ak_session *session_of(struct ak_worker *worker,
+                                     const struct ak_space *space) {
+    struct ak_session *session = worker->session;
+    size_t cursor = 0;
+    if (!worker->sessions)
+        return session && session->space == space ? session : NULL;
+    while ((session = ak_map_next(worker->sessions, &cursor, NULL, NULL))) {
+        if (session->space == space)
+            return session;
+    }
+    return NULL;
+}
+
 static int react(void *host, struct ak_space *space, const char *verb,
                  const char *argument, uint64_t request, struct ak_buf *ret_json) {
     struct ak_worker *worker = host;
-    struct ak_session *session = worker->session;
-    if (!session || session->space != space || !session->react)
+    struct ak_session *session = session_of(worker, space);
+    if (!session || !session->react)
         return AK_HOST_E_GONE;
     return ak_react_command(session->react, verb, argument, request, ret_json);
 }
