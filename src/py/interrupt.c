@@ -14,6 +14,10 @@
  * that world's code is on the stack, and nobody else is touched. Cells of it that wait
  * are cancelled by a frame of the seam.
  *
+ * The loop hears of it before anything that came after it is taken: whoever takes
+ * requests calls ak_loop_settle_interrupt first, for its own callback may be ahead of
+ * ours, and a cell that was sent after the interrupt is not meant by it.
+ *
  * Whether user code is on the stack is asked of the stack itself: every frame belongs
  * to a file, and only asyncio's, the selectors module's and ours are not the user's. A
  * flag set around the steps of cells would miss child tasks and callbacks.
@@ -25,6 +29,7 @@
 
 #include "py/fault-private.h"
 #include "py/host.h"
+#include "py/loop.h"
 #include "py/runtime-private.h"
 #include "py/space-private.h"
 
@@ -93,13 +98,32 @@ int ak_interrupt_scoped(struct ak_state *state) {
     return -1;
 }
 
+void ak_loop_settle_interrupt(struct ak_runtime *runtime) {
+    struct ak_state *state = runtime->state;
+    if (!state->interrupted)
+        return;
+    state->interrupted = false;
+    trace_again(state);
+    if (runtime->interrupted && !state->forked)
+        runtime->interrupted(runtime->interrupted_context);
+}
+
 static PyObject *call_interrupted(PyObject *module, PyObject *ignored) {
     struct ak_state *state = ak_state_of_module(module);
-    struct ak_runtime *runtime = state->runtime;
-    trace_again(state);
-    if (runtime && runtime->interrupted && !state->forked)
-        runtime->interrupted(runtime->interrupted_context);
+    if (state->runtime)
+        ak_loop_settle_interrupt(state->runtime);
     Py_RETURN_NONE;
+}
+
+/* The loop is to hear of an interrupt. -1 with an exception set when it is closed. */
+static int tell_loop(struct ak_state *state) {
+    AK_PYREF callback = PyObject_GetAttrString(state->module, "_interrupted");
+    AK_PYREF handle =
+        callback
+            ? PyObject_CallMethod(state->loop, "call_soon_threadsafe", "O", callback)
+            : NULL;
+    state->interrupted = handle != NULL;
+    return handle ? 0 : -1;
 }
 
 static PyObject *on_sigint(PyObject *module, PyObject *args) {
@@ -124,16 +148,10 @@ static PyObject *on_sigint(PyObject *module, PyObject *args) {
         Py_RETURN_NONE;
     if (!scoped && in_user_code && world)
         request->everyone = true;
-    if (state->loop && !state->forked && !scoped) {
-        AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
-        AK_PYREF handle = callback
-                              ? PyObject_CallMethod(state->loop, "call_soon_threadsafe",
-                                                    "O", callback)
-                              : NULL;
-        if (!handle && !in_user_code)
-            Py_XDECREF(ak_fault_fetch()); /* a closed loop has nothing to cancel */
-        else if (!handle)
+    if (state->loop && !state->forked && !scoped && tell_loop(state) < 0) {
+        if (in_user_code)
             return NULL;
+        Py_XDECREF(ak_fault_fetch()); /* a closed loop has nothing to cancel */
     }
     if (!in_user_code)
         Py_RETURN_NONE;
@@ -150,12 +168,7 @@ static PyObject *debugger_waits(PyObject *module, PyObject *begins) {
         Py_RETURN_FALSE;
     state->interrupt_waits = false;
     /* It ends tracing on its way out: the loop switches it on again. */
-    AK_PYREF callback = PyObject_GetAttrString(module, "_interrupted");
-    AK_PYREF handle =
-        callback
-            ? PyObject_CallMethod(state->loop, "call_soon_threadsafe", "O", callback)
-            : NULL;
-    if (!handle)
+    if (tell_loop(state) < 0)
         return NULL;
     Py_RETURN_TRUE;
 }

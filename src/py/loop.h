@@ -32,6 +32,9 @@ int ak_loop_call_later(struct ak_runtime *runtime, double seconds,
  * and after one that did. */
 void ak_loop_on_interrupt(struct ak_runtime *runtime, ak_loop_callback callback,
                           void *context);
+/* Makes that call now when it is still to come: before requests are taken that came
+ * after the interrupt. Cheap when there was none. */
+void ak_loop_settle_interrupt(struct ak_runtime *runtime);
 
 /* Runs until ak_loop_stop, whatever user code raises through it. */
 void ak_loop_run(struct ak_runtime *runtime);

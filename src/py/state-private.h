@@ -28,7 +28,8 @@ struct ak_state {
     char *home;                /* owned: where the worker began; with cwd.c only */
     unsigned long n_shared;    /* worlds that shared it, ever */
     volatile uint64_t
-        scoped; /* number of the world whose interrupt is on its way, or 0 */
+        scoped;       /* number of the world whose interrupt is on its way, or 0 */
+    bool interrupted; /* an interrupt came that the loop has not heard of */
     struct ak_recorder *recorder;      /* recorder.c: NULL without the mode "cache" */
     struct ak_snapshot_work *snapshot; /* snapshot.c: what is written or read now */
     int user_depth;                    /* steps of cells on the main thread's stack */

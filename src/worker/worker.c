@@ -69,6 +69,7 @@ static void readable(void *context) {
     struct ak_worker *worker = context;
     bool started = false;
     int batch = worker->sessions ? MULTI_BATCH : BATCH;
+    ak_loop_settle_interrupt(worker->runtime);
     for (int i = 0; i < batch && !started && !worker->stopping; i++) {
         struct ak_frame frame;
         int r = ak_link_receive(worker->link, &frame);

@@ -57,6 +57,25 @@ def test_by_message(fresh, name):
     check(fresh, mid)
 
 
+def test_what_is_sent_afterwards_is_not_meant(fresh, tmp_path):
+    """Also when it is taken right behind the step that was interrupted."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    first = fresh.execute(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)\n"
+        f"except KeyboardInterrupt:\n    print('go')\nopen({str(gate)!r}).read()"
+    )
+    fresh.send("comm_info_request", {})
+    started(fresh)
+    second = fresh.execute("import asyncio\nawait asyncio.sleep(0.05)\n2")
+    for _ in range(3):
+        fresh.ask("kernel_info_request", {}, channel="control")
+    gate.write_text("over")
+    assert fresh.reply(first).content["status"] == "ok"
+    assert fresh.reply(second).content["status"] == "ok"
+
+
 def test_of_the_whole_group(fresh):
     """jupyter_client signals the kernel's process group."""
     mid = fresh.execute(BLOCKING["subprocess"])

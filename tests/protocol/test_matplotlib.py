@@ -51,7 +51,8 @@ def test_figures_of_an_error_are_shown_behind_it(plots):
 
 def test_show_and_return(plots):
     result = plots.run("plt.plot([1]); plt.show(); print('behind')")
-    assert [m.type for m in result.messages if m.type in ("stream", "display_data")] == ["display_data", "stream"]
+    shown = [m for m in result.messages if m.type == "display_data" or m.content.get("name") == "stdout"]
+    assert [m.type for m in shown[:2]] == ["display_data", "stream"] and len(images(shown)) == 1
     assert len(images(plots.run("fig = plt.figure()\nplt.plot([1])\nplt.close()\nfig").messages)) == 1
     assert len(images(plots.run("fig").messages)) == 1
 
