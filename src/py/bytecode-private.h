@@ -23,6 +23,8 @@ enum ak_step_kind {
 };
 
 struct ak_instruction {
+    int opcode;
+    int arg;    /* as it stands in the code, prefixes applied */
     int offset; /* in bytes, of the opcode itself */
     int next;   /* offset behind it and its caches */
     int target; /* of a jump, or -1 */
@@ -48,3 +50,7 @@ struct ak_bytecode {
 /* Decodes a code object. 0, or -1 with MemoryError set. */
 int ak_bytecode_decode(struct ak_bytecode *ret_bytecode, PyCodeObject *code);
 void ak_bytecode_done(struct ak_bytecode *bytecode);
+
+/* Whether the function that is made of the constant which instruction i loads is called
+ * on the spot, as in (lambda: x)(). */
+bool ak_bytecode_calls(const struct ak_bytecode *bytecode, int i);

@@ -152,7 +152,8 @@ static void decode_instructions(struct ak_bytecode *bytecode,
         while (next + 1 < n_bytes && units[next] == CACHE)
             next += 2;
         struct ak_instruction *in = &bytecode->instructions[bytecode->n_instructions++];
-        *in = (struct ak_instruction){.offset = start, .next = next, .target = -1};
+        *in = (struct ak_instruction){
+            .opcode = opcode, .arg = arg, .offset = start, .next = next, .target = -1};
         classify(in, opcode, arg);
         int direction = jump_direction(opcode);
         if (direction)
@@ -163,6 +164,75 @@ static void decode_instructions(struct ak_bytecode *bytecode,
         start = -1;
         offset = next;
     }
+}
+
+/* How many values a call takes from above its callable, the empty slot beside that not
+ * counted; -1 when the instruction is no call. */
+static int call_width(const struct ak_instruction *in) {
+    switch (in->opcode) {
+#ifdef PRECALL
+    case PRECALL:
+        return in->arg; /* takes the arguments; the CALL that follows takes none */
+#else
+    case CALL:
+        return in->arg;
+#endif
+#ifdef CALL_KW
+    case CALL_KW:
+        return in->arg + 1; /* the names of the keywords, too */
+#endif
+    case CALL_FUNCTION_EX:
+#if PY_VERSION_HEX >= 0x030E0000
+        return 2;
+#else
+        return 1 + (in->arg & 1);
+#endif
+    default:
+        return -1;
+    }
+}
+
+/* The empty slot lies above the callable since 3.13, below it before; a decorator
+ * stands in that slot, and what it decorates above. */
+static bool is_callable_at(int height, int width) {
+    return height == width + 1 || (PY_VERSION_HEX < 0x030D0000 && height == width);
+}
+
+/* The way that control takes when nothing jumps back: whatever an argument is, it
+ * leaves one value. -1 when there is none. */
+static int step_after(const struct ak_bytecode *bytecode, int i) {
+    const struct ak_instruction *in = &bytecode->instructions[i];
+    if (!in->ends)
+        return i + 1;
+    for (int to = i + 1; in->target >= 0 && to < bytecode->n_instructions; to++) {
+        if (bytecode->instructions[to].offset == in->target)
+            return to;
+    }
+    return -1;
+}
+
+/* Follows the function on the stack, by its height above, until something takes it. */
+bool ak_bytecode_calls(const struct ak_bytecode *bytecode, int i) {
+    bool made = false;
+    int height = 0; /* of values above the function */
+    for (i++; i >= 0 && i < bytecode->n_instructions; i = step_after(bytecode, i)) {
+        const struct ak_instruction *in = &bytecode->instructions[i];
+        int width = call_width(in);
+        if (made && width >= 0 && is_callable_at(height, width))
+            return true;
+        bool attribute = height == 0 && in->kind == AK_STEP_ATTRIBUTE;
+        if (made ? attribute : in->opcode != MAKE_FUNCTION)
+            return false;
+        int effect = PyCompile_OpcodeStackEffectWithJump(
+            in->opcode, in->opcode >= HAVE_ARGUMENT ? in->arg : 0, 0);
+        if (effect == PY_INVALID_STACK_EFFECT)
+            return false;
+        height += made ? effect : 0;
+        made = true;
+        if (height < 0)
+            return false;
+    }
+    return false;
 }
 
 /* One variable-length integer: six bits a byte, 0x40 says that more follow. */

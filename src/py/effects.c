@@ -225,12 +225,16 @@ static int gather_delete(struct gather *g, const struct surroundings *here,
 static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow,
                       struct surroundings *around, bool own_namespace, int depth);
 
+/* What the code object that instruction i of the surroundings loads does. */
 static int gather_nested(struct gather *g, PyCodeObject *inner,
-                         struct surroundings *around, int depth) {
+                         struct surroundings *around, int i, int depth) {
     bool class_body = !(inner->co_flags & CO_OPTIMIZED);
     if (depth > DEPTH_MAX)
         return 0;
-    if (!class_body && !is_called_at_once(inner))
+    bool called =
+        is_called_at_once(inner) || (starts_with(inner->co_name, "<lambda>") &&
+                                     ak_bytecode_calls(&around->flow->bytecode, i));
+    if (!class_body && !called)
         return gather_later(g, inner, depth + 1);
     AK_CLEANUP(ak_flow_freep) struct ak_flow *flow = NULL;
     if (ak_flow_new(&flow, inner) < 0)
@@ -238,10 +242,10 @@ static int gather_nested(struct gather *g, PyCodeObject *inner,
     return gather_now(g, inner, flow, around, class_body, depth + 1);
 }
 
-/* One instruction of code that runs at once, with what is bound before it. */
-static int gather_step(struct gather *g, PyCodeObject *code,
-                       const struct ak_instruction *in, struct surroundings *here,
-                       int depth) {
+/* Instruction i of code that runs at once, with what is bound before it. */
+static int gather_step(struct gather *g, PyCodeObject *code, int i,
+                       struct surroundings *here, int depth) {
+    const struct ak_instruction *in = &here->flow->bytecode.instructions[i];
     bool own_namespace = here->own_namespace;
     PyObject *name = name_of(code, in->index); /* borrowed */
     PyCodeObject *inner;                       /* borrowed */
@@ -267,7 +271,7 @@ static int gather_step(struct gather *g, PyCodeObject *code,
         return 0;
     case AK_STEP_LOAD_CONST:
         inner = code_of(code, in->index);
-        return inner ? gather_nested(g, inner, here, depth) : 0;
+        return inner ? gather_nested(g, inner, here, i, depth) : 0;
     default:
         return 0;
     }
@@ -292,9 +296,8 @@ static int gather_now(struct gather *g, PyCodeObject *code, struct ak_flow *flow
             continue;
         memcpy(set, block->in, flow->n_words * sizeof(*set));
         for (int i = block->first; i < block->end && r == 0; i++) {
-            const struct ak_instruction *in = &flow->bytecode.instructions[i];
-            r = gather_step(g, code, in, &here, depth);
-            ak_flow_apply(flow, in, set);
+            r = gather_step(g, code, i, &here, depth);
+            ak_flow_apply(flow, &flow->bytecode.instructions[i], set);
         }
     }
     Py_XDECREF(here.indexes);

@@ -88,6 +88,27 @@ static void scopes(void) {
 #endif
 }
 
+/* A lambda that is called where it stands reads at once, whatever its arguments are;
+ * one that is handed on does not. */
+static void lambdas(void) {
+    check("(lambda: x)()", "x", ak_effects_reads_at_once);
+    check("(lambda: x)()", "", ak_effects_reads_later);
+    check("x = 1\n(lambda: x)()", "", ak_effects_reads_at_once);
+    check("v = (lambda a, b=d: a + x)(y, b=2)", "d x y", ak_effects_reads_at_once);
+    check("(lambda *a, **k: x)(*y, **z)", "x y z", ak_effects_reads_at_once);
+    check("(lambda *a: x)(*y)", "x y", ak_effects_reads_at_once);
+    check("(lambda a: x)(1 if c else y)", "c x y", ak_effects_reads_at_once);
+    check("(lambda a: x)(f(g(1), o.m(2)))", "f g o x", ak_effects_reads_at_once);
+    check("(lambda: (lambda: x)())()", "x", ak_effects_reads_at_once);
+    check("(lambda: lambda: x)()", "x", ak_effects_reads_later);
+    check("@lambda f: f(x)\ndef g(): return y", "x", ak_effects_reads_at_once);
+    check("@lambda f: f(x)\ndef g(): return y", "y", ak_effects_reads_later);
+    check("f(lambda: x)", "x", ak_effects_reads_later);
+    check("o.m(lambda: x, 1)()", "x", ak_effects_reads_later);
+    check("f(key=lambda: x)", "x", ak_effects_reads_later);
+    check("(lambda: x).run()", "x", ak_effects_reads_later);
+}
+
 static void branches(void) {
     check("if c: x = 1\nx", "c x", ak_effects_reads_at_once);
     check("if c: x = 1\nelse: x = 2\nx", "c", ak_effects_reads_at_once);
@@ -142,7 +163,8 @@ static void large(void) {
 }
 
 static const struct ak_test tests[] = {
-    {"reads", reads},       {"binds", binds},       {"scopes", scopes},
-    {"branches", branches}, {"bound-at", bound_at}, {"large", large},
+    {"reads", reads},     {"binds", binds},       {"scopes", scopes},
+    {"lambdas", lambdas}, {"branches", branches}, {"bound-at", bound_at},
+    {"large", large},
 };
 AK_TEST_MAIN(tests)
