@@ -51,6 +51,8 @@ static size_t weight(const struct entry *entry) {
 }
 
 static void drop_oldest(struct ak_history *history, size_t n) {
+    if (!n)
+        return; /* there may be no array yet */
     for (size_t i = 0; i < n; i++) {
         history->n_bytes -= weight(&history->entries[i]);
         free(history->entries[i].input);

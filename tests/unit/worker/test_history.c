@@ -62,6 +62,13 @@ static void bounded(void) {
            "\"history\": []");
 }
 
+/* A world that ends before its first cell has one. */
+static void empty(void) {
+    AK_CLEANUP(ak_history_freep) struct ak_history *history = NULL;
+    assert(ak_history_new(&history) == 0);
+    expect(history, "{\"hist_access_type\": \"tail\", \"n\": 2}", "\"history\": []");
+}
+
 static void nonsense(void) {
     AK_CLEANUP(ak_history_freep) struct ak_history *history = sample();
     expect(history, "{", "\"status\": \"error\"");
@@ -72,6 +79,6 @@ static void nonsense(void) {
 
 static const struct ak_test tests[] = {
     {"tail", tail},       {"range", range},       {"search", search},
-    {"bounded", bounded}, {"nonsense", nonsense},
+    {"bounded", bounded}, {"nonsense", nonsense}, {"empty", empty},
 };
 AK_TEST_MAIN(tests)
