@@ -99,6 +99,13 @@ static void dispatch(struct ak_kernel *kernel, const struct ak_message *message,
     if (ak_request_new(kernel, &request, message, channel) < 0)
         return;
     ak_publish_status(kernel, "busy", ak_bytes(request->parent, request->parent_len));
+    if (message->bad_session) {
+        static const char why[] =
+            "the session in the header of a request is text of at most 1024 bytes, "
+            "which this one is not";
+        refuse(kernel, request, "ValueError", why, sizeof(why) - 1);
+        return;
+    }
     ak_replay_heard(kernel, request, message);
     request->connection = connection;
     struct ak_world *world = kernel->sessions

@@ -41,6 +41,10 @@ static int parse_header(struct ak_message *message) {
     message->msg_type = text_field(message->fields, "msg_type", NULL);
     message->session = text_field(message->fields, "session", NULL);
     message->username = text_field(message->fields, "username", "");
+    message->bad_session =
+        !message->session && json_object_get(message->fields, "session");
+    if (message->bad_session)
+        message->session = "";
     return message->msg_id && message->msg_type && message->session
                ? 0
                : AK_MESSAGE_E_HEADER;

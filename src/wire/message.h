@@ -30,8 +30,9 @@ struct ak_message {
     json_t *fields;     /* owned: the parsed header */
     const char *msg_id; /* borrowed from fields, as all of these */
     const char *msg_type;
-    const char *session;
+    const char *session;  /* "" with bad_session */
     const char *username; /* "" when absent */
+    bool bad_session;     /* it is there, but no text, or too long */
 };
 
 enum {

@@ -486,6 +486,21 @@ def test_strange_session_ids(multi, session):
     assert b.run("x").content["ename"] == "NameError"
 
 
+@pytest.mark.parametrize("session", [5, None, ["a"], {"a": 1}, True, "x" * 1025])
+def test_a_session_that_is_no_session_id(pair, session):
+    _, a, b = pair
+    for kind, content in (("execute_request", {"code": "x = 5"}), ("kernel_info_request", {}), ("complete_request", {})):
+        mid = a.send(kind, content, session=session)
+        refused = a.reply(mid).content
+        assert refused["status"] == "error" and "session" in refused["evalue"]
+        a.until_idle(mid)
+    a.send("shutdown_request", {}, session=session, channel="control")
+    assert a.receive("control").content["status"] == "error"
+    a.send("input_reply", {"value": "x"}, session=session, channel="stdin")
+    assert value(a, "1") == value(b, "1") == "1"
+    assert len(json.loads(a.run("import json, akernel; print(json.dumps(akernel.sessions()))").text())) == 2
+
+
 def test_a_thousand_sessions_in_a_burst(multi):
     kernel = multi()
     a = kernel.ready_client()

@@ -78,13 +78,30 @@ static void bad_header(void) {
         "{}",
         "{\"msg_id\": 1, \"msg_type\": \"t\", \"session\": \"s\"}",
         "{\"msg_id\": \"m\", \"session\": \"s\"}",
-        "{\"msg_id\": \"m\", \"msg_type\": \"t\", \"session\": null}",
+        "{\"msg_id\": \"m\", \"msg_type\": \"t\"}",
         "\xff\xfe"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct ak_bytes frames[] = {text("<IDS|MSG>"), text(""),   text(bad[i]),
                                     text("{}"),        text("{}"), text("{}")};
         struct ak_message message;
         assert(parse(frames, 6, &message) == AK_MESSAGE_E_HEADER);
+    }
+}
+
+/* A session of another type is told to its client, which takes a message. */
+static void bad_session(void) {
+    static const char *const bad[] = {"5", "null", "[\"s\"]", "{}", "true"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char json[128];
+        (void)snprintf(json, sizeof(json),
+                       "{\"msg_id\": \"m\", \"msg_type\": \"t\", \"session\": %s}",
+                       bad[i]);
+        struct ak_bytes frames[] = {text("<IDS|MSG>"), text(""),   text(json),
+                                    text("{}"),        text("{}"), text("{}")};
+        struct ak_message message;
+        assert(parse(frames, 6, &message) == 0);
+        assert(message.bad_session && strcmp(message.session, "") == 0);
+        ak_message_done(&message);
     }
 }
 
@@ -131,9 +148,13 @@ static void authors(void) {
 }
 
 static const struct ak_test tests[] = {
-    {"parses", parses},         {"missing-delimiter", missing_delimiter},
-    {"too-few", too_few},       {"too-big", too_big},
-    {"bad-header", bad_header}, {"random-frames", random_frames},
+    {"parses", parses},
+    {"missing-delimiter", missing_delimiter},
+    {"too-few", too_few},
+    {"too-big", too_big},
+    {"bad-header", bad_header},
+    {"bad-session", bad_session},
+    {"random-frames", random_frames},
     {"authors", authors},
 };
 AK_TEST_MAIN(tests)
