@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "build_config.h"
@@ -27,6 +28,19 @@ static const struct {
     {"install", ak_cli_install}, {"uninstall", ak_cli_uninstall}, {"list", ak_cli_list},
     {"launch", ak_cli_launch},   {"cache", ak_cli_cache},
 };
+
+int ak_cli_number(const char *option, const char *text, double *ret_number) {
+    char *end;
+    if (!text)
+        return 0;
+    double number = strtod(text, &end);
+    if (end == text || *end || !(number >= 0 && number < 1e9)) {
+        fprintf(stderr, "akernel: %s takes a number, not \"%s\"\n", option, text);
+        return -1;
+    }
+    *ret_number = number;
+    return 0;
+}
 
 int ak_cli_run(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "--help";

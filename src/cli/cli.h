@@ -13,3 +13,7 @@ int ak_cli_install(int argc, char **argv);
 int ak_cli_uninstall(int argc, char **argv);
 int ak_cli_list(int argc, char **argv);
 int ak_cli_cache(int argc, char **argv);
+
+/* The number of an option that is not negative; text may be NULL, then nothing is set.
+ * 0, or -1 with a sentence on stderr. */
+int ak_cli_number(const char *option, const char *text, double *ret_number);

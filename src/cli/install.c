@@ -43,6 +43,9 @@ static const char help[] =
     "                       name), chained (one cell after the other)\n"
     "                       react (running a cell updates those that depend on it)\n"
     "  --lazy               with react: mark what is out of date, run what is asked\n"
+    "                       multi (each client session has variables of its own)\n"
+    "  --session-timeout S  with multi: close a session that was idle for S seconds\n"
+    "  --max-sessions N     with multi: as many as that (default 20000)\n"
     "  --python PATH        the Python whose environment cells see\n"
     "  --user               for this user\n"
     "  --sys-prefix         into the prefix of that Python\n"
@@ -60,6 +63,7 @@ static const char help[] =
 struct options {
     const char *mode, *python, *prefix, *name, *display_name;
     const char *cache_dir, *cache_url, *cache_key;
+    const char *session_timeout, *max_sessions;
     const char *env[ENV_MAX];
     size_t n_env;
     bool user, sys_prefix, lazy, help;
@@ -104,6 +108,8 @@ static int parse_one(struct options *o, int argc, char **argv, int *i) {
         {"-c", &o->cache_dir},
         {"--cache-url", &o->cache_url},
         {"--cache-key", &o->cache_key},
+        {"--session-timeout", &o->session_timeout},
+        {"--max-sessions", &o->max_sessions},
         {"--env", &env},
     };
     for (size_t k = 0; k < sizeof(valued) / sizeof(valued[0]); k++) {
@@ -219,8 +225,8 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         {"modes", mode.len ? ak_buf_str(&mode) : "async"},
         {"display_name", o->display_name ? o->display_name : ak_buf_str(&display_name)},
     };
-    const char *options[7] = {"--python", probe->executable, "--python-version",
-                              probe->version};
+    const char *options[11] = {"--python", probe->executable, "--python-version",
+                               probe->version};
     size_t n_options = 4;
     if (!probe->same_build)
         options[n_options++] = "--extension";
@@ -228,6 +234,14 @@ static int make_spec(const struct options *o, const struct ak_modes *modes,
         options[n_options++] = "--debugger";
     if (o->lazy)
         options[n_options++] = "--lazy";
+    if (o->session_timeout) {
+        options[n_options++] = "--session-timeout";
+        options[n_options++] = o->session_timeout;
+    }
+    if (o->max_sessions) {
+        options[n_options++] = "--max-sessions";
+        options[n_options++] = o->max_sessions;
+    }
     const char *env[ENV_MAX + 3];
     size_t n_env = o->n_env;
     memcpy(env, o->env, n_env * sizeof(env[0]));
@@ -372,10 +386,15 @@ int ak_cli_install(int argc, char **argv) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 2;
     }
-    bool react = false;
-    for (size_t i = 0; i < modes.n_names; i++)
-        react = react || strcmp(modes.names[i], "react") == 0;
-    if (options.lazy && !react)
+    if (options.lazy && !ak_modes_has(&modes, "react"))
         return usage("%s goes with the mode react", "--lazy");
+    if ((options.session_timeout || options.max_sessions) &&
+        !ak_modes_has(&modes, "multi"))
+        return usage("%s go with the mode multi",
+                     "--session-timeout and --max-sessions");
+    double number;
+    if (ak_cli_number("--session-timeout", options.session_timeout, &number) < 0 ||
+        ak_cli_number("--max-sessions", options.max_sessions, &number) < 0)
+        return 2;
     return install(&options, &modes);
 }

@@ -119,13 +119,6 @@ static void set_cache_environment(const struct options *options) {
         (void)setenv("AKERNEL_CACHE_HELPER", ak_buf_str(&helper), 1);
 }
 
-static bool has_mode(const struct ak_modes *modes, const char *name) {
-    bool found = false;
-    for (size_t i = 0; i < modes->n_names; i++)
-        found = found || strcmp(modes->names[i], name) == 0;
-    return found;
-}
-
 static const char loader[] =
     "import importlib.util as u, sys\n"
     "s = u.spec_from_file_location('_akernel_worker', sys.argv[1])\n"
@@ -133,20 +126,6 @@ static const char loader[] =
     "s.loader.exec_module(m)\n"
     "del u, s, sys\n"
     "__import__('sys').exit(globals().pop('m').main())\n";
-
-/* A number that is not negative. 0, or -1 with a sentence on stderr. */
-static int parse_number(const char *option, const char *text, double *ret_number) {
-    char *end;
-    if (!text)
-        return 0;
-    double number = strtod(text, &end);
-    if (end == text || *end || !(number >= 0 && number < 1e9)) {
-        fprintf(stderr, "akernel: %s takes a number, not \"%s\"\n", option, text);
-        return -1;
-    }
-    *ret_number = number;
-    return 0;
-}
 
 static int run(const struct options *options, const struct ak_modes *modes) {
     AK_BUF_AUTO worker = {0};
@@ -166,11 +145,11 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         fprintf(stderr, "akernel: %s\n", ak_buf_str(&message));
         return 1;
     }
-    if (has_mode(modes, "cache"))
+    if (ak_modes_has(modes, "cache"))
         set_cache_environment(options);
     double timeout = 0, max_sessions = 0;
-    if (parse_number("--session-timeout", options->session_timeout, &timeout) < 0 ||
-        parse_number("--max-sessions", options->max_sessions, &max_sessions) < 0)
+    if (ak_cli_number("--session-timeout", options->session_timeout, &timeout) < 0 ||
+        ak_cli_number("--max-sessions", options->max_sessions, &max_sessions) < 0)
         return 2;
     char *embedded[] = {worker.data, NULL};
     char *extension[] = {(char *)options->python, (char *)"-c", (char *)loader,
@@ -186,7 +165,7 @@ static int run(const struct options *options, const struct ak_modes *modes) {
         .debugger = options->debugger,
         .arguments = options->others,
         .n_arguments = options->n_others,
-        .multi = has_mode(modes, "multi"),
+        .multi = ak_modes_has(modes, "multi"),
         .session_timeout = timeout,
         .max_sessions = (size_t)max_sessions,
     };

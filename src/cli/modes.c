@@ -68,3 +68,11 @@ int ak_modes_kernel_name(const struct ak_modes *modes, struct ak_buf *ret_name) 
         r = ak_buf_addf(ret_name, "-%s", modes->names[i]);
     return r;
 }
+
+bool ak_modes_has(const struct ak_modes *modes, const char *name) {
+    for (size_t i = 0; i < modes->n_names; i++) {
+        if (strcmp(modes->names[i], name) == 0)
+            return true;
+    }
+    return false;
+}

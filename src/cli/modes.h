@@ -3,6 +3,7 @@
 
 /* MODE: a dash-joined combination, in any order, of how cells run. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -18,5 +19,6 @@ struct ak_modes {
 /* Parses "cache-multi-react". 0, or -1 with a sentence in *ret_message. */
 int ak_modes_parse(struct ak_modes *ret_modes, const char *text,
                    struct ak_buf *ret_message);
+bool ak_modes_has(const struct ak_modes *modes, const char *name);
 /* "akernel", or "akernel-" and the sorted modes. */
 int ak_modes_kernel_name(const struct ak_modes *modes, struct ak_buf *ret_name);

@@ -40,6 +40,24 @@ def test_no_and_unknown_commands():
     assert done.returncode == 2 and "frobnicate" in done.stderr
 
 
+def test_install_multi(tmp_path):
+    def install(*args):
+        return run("install", *args, "--prefix", str(tmp_path), "--python", sys.executable)
+
+    done = install("multi", "--session-timeout", "3600", "--max-sessions=40")
+    assert done.returncode == 0, done.stderr
+    argv = installed(tmp_path, "akernel-multi")["argv"]
+    at = argv.index("--session-timeout")
+    assert argv[at : at + 4] == ["--session-timeout", "3600", "--max-sessions", "40"]
+    for args, reason in (
+        (["multi", "--max-sessions", "many"], "takes a number"),
+        (["multi", "--session-timeout=-1"], "takes a number"),
+        (["--max-sessions", "4"], "mode multi"),
+    ):
+        done = install(*args)
+        assert done.returncode == 2 and reason in done.stderr
+
+
 def test_install(tmp_path):
     done = run("install", "--prefix", str(tmp_path), "--python", sys.executable, "--env", "A=1", "--env", "B=x=y")
     assert done.returncode == 0, done.stderr
