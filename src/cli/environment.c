@@ -53,7 +53,22 @@ static int ask(struct ak_environment *environment, struct ak_buf *ret_message) {
         ak_probe_check(&probe, ret_message) < 0)
         return -1;
     environment->extension = !probe.same_build;
+    environment->debugger = probe.debugger;
     return ak_buf_add_str(&environment->version, probe.version) ? -1 : 0;
+}
+
+/* The one that was built with: where its packages are is known without running it. */
+static int know(struct ak_environment *environment) {
+    AK_BUF_AUTO debugpy = {0};
+    const char *slash = strrchr(ak_buf_str(&environment->python), '/');
+    int bin = slash ? (int)(slash - environment->python.data) : 0;
+    int minor = (int)(strrchr(AK_PYTHON_VERSION, '.') - AK_PYTHON_VERSION);
+    if (ak_buf_add_str(&environment->version, AK_PYTHON_VERSION) ||
+        ak_buf_addf(&debugpy, "%.*s/../lib/python%.*s/site-packages/debugpy", bin,
+                    ak_buf_str(&environment->python), minor, AK_PYTHON_VERSION))
+        return ak_error_origin(ENOMEM);
+    environment->debugger = access(debugpy.data, F_OK) == 0;
+    return 0;
 }
 
 int ak_environment_find(struct ak_environment *ret_environment,
@@ -63,7 +78,7 @@ int ak_environment_find(struct ak_environment *ret_environment,
     if (!r && found.python.len && !same_file(found.python.data, AK_PYTHON_EXECUTABLE))
         r = ask(&found, ret_message);
     else if (!r)
-        r = ak_buf_add_str(&found.version, AK_PYTHON_VERSION);
+        r = know(&found);
     if (r) {
         if (ret_message->len == 0)
             (void)ak_buf_add_str(ret_message,

@@ -15,6 +15,7 @@ struct ak_environment {
     struct ak_buf python; /* empty: the one that the worker was built with */
     struct ak_buf version;
     bool extension; /* another build: it loads the worker as a module */
+    bool debugger;  /* debugpy is among its packages */
 };
 
 /* The path of the Python beside this program, or nothing when there is none. 0 or

@@ -209,6 +209,7 @@ int ak_cli_launch(int argc, char **argv) {
         options.python = environment.python.len ? environment.python.data : NULL;
         options.python_version = environment.version.data;
         options.extension = environment.extension;
+        options.debugger = options.debugger || environment.debugger;
     }
     if (!options.python_version && !options.python)
         options.python_version = AK_PYTHON_VERSION;

@@ -74,6 +74,28 @@ def test_the_kernelspec_is_that_of_install(environment, tmp_path):
     assert shipped == installed
 
 
+def test_the_debugger_is_there(environment, client):
+    spec = json.loads((environment / "share/jupyter/kernels/akernel/kernel.json").read_text())
+    assert spec["metadata"]["debugger"] is True
+    info = client.ask("kernel_info_request", {}).content
+    assert info["debugger"] is True and "debugger" in info["supported_features"]
+    result = client.run("import sys\nprint([name for name in ('IPython', 'jedi', 'debugpy') if name in sys.modules])")
+    assert result.text() == "[]\n"
+
+
+def test_the_debugger_is_missed(environment):
+    """Without debugpy among the packages the kernel says so, with no process to find out."""
+    spec = environment / "share/jupyter/kernels/akernel"
+    argv = [part.replace("{resource_dir}", str(spec)) for part in json.loads((spec / "kernel.json").read_text())["argv"]]
+    (package,) = environment.glob("lib/python*/site-packages/debugpy")
+    hidden = package.rename(package.parent / "debugpy-hidden")
+    try:
+        with Kernel(argv) as kernel:
+            assert kernel.ready_client().ask("kernel_info_request", {}).content["debugger"] is False
+    finally:
+        hidden.rename(package)
+
+
 def test_the_package_outside_says_that_no_kernel_is_here(environment):
     names = run(environment / "bin/python", "-c", "import akernel\nprint(*akernel.__all__)").split()
     assert "display" in names
