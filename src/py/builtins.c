@@ -6,6 +6,9 @@
  * display and its kin join them in display.c, input and ainput in stdin.c.
  */
 #include "py/cell-private.h"
+
+#include <string.h>
+
 #include "py/runtime-private.h"
 
 static int add_to_builtins(PyObject *module, const char *attribute, const char *name) {
@@ -102,6 +105,13 @@ static PyObject *ask_exit(PyObject *module, PyObject *args) {
         cell->asked_exit = true;
     state->ops->ask_exit(state->host, request ? request->id : 0);
     Py_RETURN_NONE;
+}
+
+bool ak_builtins_is_exit(struct ak_state *state, PyObject *value) {
+    if (state->shell && strcmp(Py_TYPE(value)->tp_name, "ZMQExitAutocall") == 0)
+        return true;
+    return PyCFunction_Check(value) && PyCFunction_GET_FUNCTION(value) == ask_exit &&
+           PyCFunction_GET_SELF(value) == state->module;
 }
 
 static PyObject *displayhook(PyObject *module, PyObject *value) {

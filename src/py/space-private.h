@@ -60,5 +60,8 @@ int ak_space_keep_result(struct ak_space *space, PyObject *value, long count);
 /* Adds the functions of cells to builtins: __task__, chaining, exit and quit; and the
  * displayhook. 0, or -1 with an exception set. */
 int ak_builtins_install(struct ak_state *state);
+/* Whether a value is exit, IPython's or this one, which ends the kernel when it is all
+ * that a cell says. */
+bool ak_builtins_is_exit(struct ak_state *state, PyObject *value);
 /* Keeps what a finished cell set in its context variables for the cells after it. */
 int ak_space_inherit_context(struct ak_space *space, PyObject *cell_context);

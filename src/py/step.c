@@ -74,6 +74,10 @@ static PySendResult resume(struct ak_cell *cell, PyObject *value, PyObject *thro
 static int show(struct ak_cell *cell, PyObject *value) {
     if (Py_IsNone(value) || cell->quiet || cell->request->silent)
         return 0;
+    if (!cell->body && ak_builtins_is_exit(cell->space->state, value)) {
+        AK_PYREF none = PyObject_CallNoArgs(value);
+        return none ? 0 : -1;
+    }
     PyObject *hook = PySys_GetObject("displayhook"); /* borrowed */
     if (!hook)
         return 0;

@@ -192,6 +192,22 @@ def test_exit_ends_the_kernel(kernel):
     assert kernel.wait() == 0
 
 
+@pytest.mark.parametrize("before", ["", "get_ipython()"], ids=["native", "shell"])
+@pytest.mark.parametrize("code", ["exit", "quit"])
+def test_exit_without_parentheses_ends_the_kernel(kernel, before, code):
+    client = kernel.ready_client()
+    client.run(before)
+    mid = client.execute(code)
+    content = client.reply(mid).content
+    assert content["payload"] == [{"source": "ask_exit", "keepkernel": False}]
+    assert kernel.wait() == 0
+
+
+def test_exit_as_the_value_of_a_longer_cell_is_only_shown(client):
+    assert "exit" in client.run("x = 1\nexit").result
+    assert client.run("x").result == "1"
+
+
 def test_exit_ends_the_kernel_with_its_own_cell(kernel):
     """A cell that called exit() and goes on is not cut off by another one's reply."""
     client = kernel.ready_client()
