@@ -160,6 +160,7 @@ struct ak_kernel {
 
     struct ak_buf start_failure; /* why the worker cannot start */
     bool stopping;               /* an orderly end has begun */
+    bool asked_by_cell;          /* with exit(): front ends may have yet to read it */
     bool terminated;             /* SIGTERM came */
     uint64_t over_at;            /* when the loop is left at the latest, or AK_NEVER */
     bool over;                   /* leave the loop */
@@ -307,6 +308,10 @@ void ak_supervisor_restart(struct ak_kernel *kernel, struct ak_world *world);
 void ak_supervisor_reap(struct ak_kernel *kernel);
 /* Begins an orderly end: SHUTDOWN to the worker, then SIGTERM, then SIGKILL. */
 void ak_supervisor_stop(struct ak_kernel *kernel, bool restart);
+/* The same because a cell called exit(). Some front ends look whether the kernel lives
+ * before they read the reply that tells them, so it stays a moment, or until one asks
+ * for its shutdown. */
+void ak_supervisor_exit(struct ak_kernel *kernel);
 void ak_supervisor_tick(struct ak_kernel *kernel, uint64_t now);
 uint64_t ak_supervisor_deadline(const struct ak_kernel *kernel);
 void ak_supervisor_kill(struct ak_process *process);

@@ -151,6 +151,7 @@ static void take_signals(struct ak_kernel *kernel) {
             break;
         default:
             kernel->terminated = true;
+            kernel->asked_by_cell = false;
             ak_supervisor_stop(kernel, false);
         }
     }

@@ -91,6 +91,8 @@ static void answer_shutdown(struct ak_kernel *kernel, struct ak_request *request
         .content = ak_bytes(content.data, content.len),
     };
     ak_publish(kernel, &published);
+    kernel->asked_by_cell = false;
+    kernel->over = kernel->over || kernel->over_at != AK_NEVER;
     ak_supervisor_stop(kernel, restart);
 }
 

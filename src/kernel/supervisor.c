@@ -35,6 +35,7 @@ AK_LOG_MODULE("supervisor");
 #define SIGKILL_MS 2000      /* after SIGTERM */
 #define GROUP_MS 200         /* for the worker's children, once it is gone */
 #define LINGER_SECONDS 5     /* after a start that failed */
+#define EXIT_MS 300          /* for a front end to read that exit() was called */
 #define LOST_MS 1000         /* for a worker without its link to end by itself */
 #define FAULT_MAX (64u << 10)
 
@@ -409,7 +410,10 @@ static void died(struct ak_kernel *kernel, struct ak_process *process) {
                                                        : 1;
     }
     process->state = AK_WORKER_DEAD;
-    kernel->over = true;
+    if (kernel->asked_by_cell)
+        kernel->over_at = ak_clock_now() + EXIT_MS * AK_NS_PER_MS;
+    else
+        kernel->over = true;
 }
 
 static struct ak_process *find_process(struct ak_kernel *kernel, pid_t pid) {
@@ -436,6 +440,11 @@ void ak_supervisor_reap(struct ak_kernel *kernel) {
 
 /* --- the end -----------------------------------------------------------------------
  */
+
+void ak_supervisor_exit(struct ak_kernel *kernel) {
+    kernel->asked_by_cell = !kernel->stopping;
+    ak_supervisor_stop(kernel, false);
+}
 
 void ak_supervisor_stop(struct ak_kernel *kernel, bool restart) {
     uint64_t now = ak_clock_now();

@@ -69,7 +69,7 @@ static void end_request(struct ak_kernel *kernel, struct ak_request *request) {
     ak_input_drop(kernel, request->id);
     ak_request_close(kernel, request);
     if (request->exits)
-        ak_supervisor_stop(kernel, false);
+        ak_supervisor_exit(kernel);
     ak_request_done(kernel, request);
 }
 
@@ -102,7 +102,7 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
     if (frame->flags & AK_FRAME_F_DONE)
         end_request(kernel, request);
     if (exits)
-        ak_supervisor_stop(kernel, false);
+        ak_supervisor_exit(kernel);
 }
 
 /* exit() ends the kernel with the request that asked for it, not with another one that
@@ -110,7 +110,7 @@ static void take_reply(struct ak_kernel *kernel, struct ak_process *process,
 static void take_exit(struct ak_kernel *kernel, uint64_t id) {
     struct ak_request *request = ak_request_find(kernel, id);
     if (!request || request->replied || request->done)
-        ak_supervisor_stop(kernel, false);
+        ak_supervisor_exit(kernel);
     else
         request->exits = true;
 }

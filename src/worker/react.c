@@ -210,7 +210,7 @@ static void free_unit(struct ak_unit *unit) {
     ak_change_free(unit->change);
     /* What is in flight belongs to its task, which the end of the interpreter closes.
      */
-    if (!unit->run)
+    if (unit->run != unit->cell)
         free_cell(unit);
     free(unit->prefix);
     free(unit->ename);

@@ -275,6 +275,7 @@ def test_first_answers_and_beside_an_awaiting_cell(fresh):
     assert sorted(taken)[10] < 0.3, taken
 
 
+@pytest.mark.unsanitized("jedi gets a fraction of a second, and under ASan needs more")
 def test_jedi_infers_what_would_have_to_be_run(fresh):
     """jedi needs a while the first time; then it knows."""
     fresh.run("x = 1")

@@ -570,5 +570,6 @@ def test_a_session_is_small(multi):
     assert each <= 32 * 1024, f"{each:.0f} bytes a session"
 
 
+@pytest.mark.unsanitized("it reads a kernelspec that only the ordinary build installs")
 def test_spec_of_a_combination():
     assert spec_argv("akernel-multi")[2] == "multi"
