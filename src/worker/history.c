@@ -195,14 +195,26 @@ static void parse(json_t *object, const struct ak_history *history,
     }
 }
 
+static int refuse(bool too_deep, struct ak_buf *ret_content) {
+    AK_BUF_AUTO why = {0};
+    int r = too_deep ? ak_buf_addf(&why, "is nested deeper than %d levels",
+                                   JSON_PARSER_MAX_DEPTH)
+                     : ak_buf_add_str(&why, "is not a JSON object");
+    return r ? ak_error_trace(r)
+             : ak_buf_addf(ret_content,
+                           "{\"status\": \"error\", \"ename\": \"ValueError\", "
+                           "\"evalue\": \"the content of this history_request %s\", "
+                           "\"traceback\": [], \"history\": []}",
+                           why.data);
+}
+
 int ak_history_answer(struct ak_history *history, struct ak_bytes content,
                       struct ak_buf *ret_content) {
-    json_auto_t *object = json_loadb(content.data, content.len, 0, NULL);
+    json_error_t error = {0};
+    json_auto_t *object = json_loadb(content.data, content.len, 0, &error);
     if (!json_is_object(object))
-        return ak_buf_add_str(
-            ret_content, "{\"status\": \"error\", \"ename\": \"ValueError\", "
-                         "\"evalue\": \"the content of this history_request is not "
-                         "a JSON object\", \"traceback\": [], \"history\": []}");
+        return refuse(!object && json_error_code(&error) == json_error_stack_overflow,
+                      ret_content);
     struct query query = {0};
     parse(object, history, &query);
     int r = ak_buf_add_str(ret_content, "{\"status\": \"ok\", \"history\": [");

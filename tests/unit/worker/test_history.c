@@ -72,7 +72,11 @@ static void empty(void) {
 static void nonsense(void) {
     AK_CLEANUP(ak_history_freep) struct ak_history *history = sample();
     expect(history, "{", "\"status\": \"error\"");
-    expect(history, "[]", "\"status\": \"error\"");
+    expect(history, "[]", "is not a JSON object");
+    char deep[4001];
+    memset(deep, '[', sizeof(deep) - 1);
+    deep[sizeof(deep) - 1] = 0;
+    expect(history, deep, "is nested deeper than 2048 levels");
     expect(history, "{\"hist_access_type\": 5, \"n\": \"x\", \"output\": []}",
            "\"status\": \"ok\"");
 }
