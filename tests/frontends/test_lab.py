@@ -42,7 +42,9 @@ def test_run_all(lab):
 
 
 def test_an_error_stops_run_all(lab):
-    lab.open(lab.server.write("error.ipynb", "print('first')", "1 / 0", "print('third')", "print('fourth')"))
+    """The failing cell works for a second, in which the browser has sent the rest."""
+    failing = "import time\ntime.sleep(1)\n1 / 0"
+    lab.open(lab.server.write("error.ipynb", "print('first')", failing, "print('third')", "print('fourth')"))
     lab.menu("Run", "Run All Cells")
     lab.expect_output(1, "ZeroDivisionError: division by zero")
     lab.wait_for_kernel()
