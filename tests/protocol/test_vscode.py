@@ -12,7 +12,7 @@ import json
 import pytest
 from dap import Debugger
 
-URI = "vscode-notebook-cell:/home/me/work/a%20notebook.ipynb#W{}sZmlsZQ%3D%3D"
+URI = "vscode-notebook-cell:/home/me/notes/a%20notebook.ipynb#W{}sZmlsZQ%3D%3D"
 
 STARTUP = """
 import os as _VSCODE_os
@@ -22,7 +22,7 @@ if _VSCODE_os.path.exists('/tmp'):
     _VSCODE_os.chdir('/tmp')
 if _VSCODE_os.getcwd() not in _VSCODE_sys.path:
     _VSCODE_sys.path.append(_VSCODE_os.getcwd())
-__vsc_ipynb_file__ = '/home/me/work/a notebook.ipynb'
+__vsc_ipynb_file__ = '/home/me/notes/a notebook.ipynb'
 del _VSCODE_os, _VSCODE_sys, _VSCODE_builtins
 """
 
